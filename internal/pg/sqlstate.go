@@ -1,0 +1,35 @@
+package pg
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SQLSTATEs that this program branches on. Source: PostgreSQL manual, appendix A.
+const (
+	StateSerializationFailure  = "40001"
+	StateDeadlockDetected      = "40P01"
+	StateLockNotAvailable      = "55P03"
+	StateQueryCanceled         = "57014"
+	StateAdminShutdown         = "57P01"
+	StateCrashShutdown         = "57P02"
+	StateCannotConnectNow      = "57P03"
+	StateInsufficientPrivilege = "42501"
+	StateUndefinedTable        = "42P01"
+	StateUndefinedFunction     = "42883"
+	StateUndefinedDatabase     = "3D000"
+	StateInvalidPassword       = "28P01"
+	StateInvalidAuthorization  = "28000"
+	StateTooManyConnections    = "53300"
+	StateReadOnlyTransaction   = "25006"
+	StateDiskFull              = "53100"
+)
+
+// SQLState returns the SQLSTATE of the server's error in err's chain, "" where there is none.
+func SQLState(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code
+	}
+	return ""
+}
