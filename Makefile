@@ -1,0 +1,70 @@
+# What a contributor types. Recipes stay thin: the work is in packaging/dev/ and packaging/.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+DEPS := packaging/dev/deps.sh
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: deps
+deps: ## install what building, testing and packaging need (apt-get, as root or by sudo)
+	@$(DEPS) test lint packages repo e2e
+
+.PHONY: build
+build: ## bin/multica-rollup and bin/multica-lab
+	@packaging/dev/build.sh bin
+
+.PHONY: test
+test: ## every Go test but the end-to-end ones, on a real PostgreSQL
+	@$(DEPS) test
+	@packaging/dev/test.sh
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck, shellcheck, file sizes
+	@$(DEPS) lint
+	@packaging/dev/lint.sh
+
+.PHONY: demo
+demo: ## a throw-away database with sample usage, rolled up before your eyes
+	@$(DEPS) demo
+	@packaging/dev/demo.sh
+
+.PHONY: packages
+packages: ## dist/*.deb and dist/*.rpm for amd64 and arm64
+	@packaging/build.sh
+
+.PHONY: lint-packages
+lint-packages: packages ## lintian and rpmlint on dist/
+	@$(DEPS) packages
+	@packaging/lint.sh
+
+.PHONY: repo
+repo: packages ## apt and yum repositories of dist/
+	@$(DEPS) repo
+	@packaging/repo.sh
+
+.PHONY: e2e
+e2e: ## install the packages in booted Debian systems and live an operator's day (needs root)
+	@$(DEPS) e2e
+	@packaging/e2e/run.sh
+
+.PHONY: bench
+bench: ## benchmarks, on a real PostgreSQL
+	@$(DEPS) test
+	@packaging/dev/bench.sh
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	@$(DEPS) test
+	@packaging/dev/fuzz.sh
+
+.PHONY: nightly
+nightly: ## what is too slow for every change: race detector, long properties, fuzzing, e2e
+	@$(DEPS) test e2e
+	@packaging/dev/nightly.sh
+
+.PHONY: clean
+clean: ## remove bin/ and dist/
+	@rm -rf bin dist

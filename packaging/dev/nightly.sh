@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# What is too slow for every change. The race detector needs a C compiler.
+set -euo pipefail
+
+cd "$(dirname "$0")/../.."
+CGO_ENABLED=1 packaging/dev/test.sh -race -count=1 ./...
+packaging/dev/fuzz.sh
+packaging/e2e/run.sh
