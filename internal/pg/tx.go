@@ -1,0 +1,109 @@
+package pg
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// cleanupTimeout bounds a rollback or a farewell after the caller's context has ended.
+const cleanupTimeout = 3 * time.Second
+
+// TxSettings are the settings of one transaction. They are all SET LOCAL, so
+// that nothing of them stays on a connection that a pooler hands to others.
+type TxSettings struct {
+	LockTimeout      time.Duration // longest wait for one lock; 0 means no limit
+	StatementTimeout time.Duration // longest single statement; 0 means no limit
+	RepeatableRead   bool          // one snapshot for the whole transaction
+	ReadOnly         bool
+	AsyncCommit      bool   // the commit may be lost by a server crash (never torn); only where the work is idempotent
+	WorkMem          string // work_mem, such as "64MB"; "" leaves the server's
+	NoClientCheck    bool   // the server's platform cannot watch for a lost client
+}
+
+// idleInTransaction ends our own transaction where this process is stopped or
+// cut off in mid-slice: nobody waits longer for lock 4246 than this.
+const idleInTransaction = 10 * time.Second
+
+// clientCheck is how often the server looks whether we are still there while a
+// statement runs: a killed process lets go of lock 4246 within a second.
+const clientCheck = 500 * time.Millisecond
+
+func (s TxSettings) begin() string {
+	var b strings.Builder
+	b.WriteString("begin")
+	if s.RepeatableRead {
+		b.WriteString(" isolation level repeatable read")
+	} else {
+		b.WriteString(" isolation level read committed")
+	}
+	if s.ReadOnly {
+		b.WriteString(" read only")
+	} else {
+		b.WriteString(" read write")
+	}
+	set := func(name string, d time.Duration) {
+		fmt.Fprintf(&b, "; set local %s = %d", name, d.Milliseconds())
+	}
+	set("lock_timeout", s.LockTimeout)
+	set("statement_timeout", s.StatementTimeout)
+	set("idle_in_transaction_session_timeout", idleInTransaction)
+	if !s.NoClientCheck {
+		set("client_connection_check_interval", clientCheck)
+	}
+	// Compiling these statements costs up to a second and never pays.
+	b.WriteString("; set local jit = off")
+	if s.AsyncCommit {
+		b.WriteString("; set local synchronous_commit = off")
+	}
+	if s.WorkMem != "" {
+		fmt.Fprintf(&b, "; set local work_mem = '%s'", s.WorkMem)
+	}
+	return b.String()
+}
+
+// InTx runs fn in one transaction with the given settings. It commits when fn
+// returns nil and rolls back otherwise, also when ctx has ended meanwhile.
+// The commit's own error is returned as a *CommitError: whether it took place
+// is then not known.
+func InTx(ctx context.Context, conn *pgx.Conn, s TxSettings, fn func(pgx.Tx) error) error {
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: s.begin()})
+	if err != nil {
+		return fmt.Errorf("beginning a transaction: %w", err)
+	}
+	if err := fn(tx); err != nil {
+		Rollback(ctx, tx)
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		Rollback(ctx, tx)
+		return &CommitError{Err: err}
+	}
+	return nil
+}
+
+// Rollback ends tx within a bounded time, whatever has become of ctx. Its error
+// is of no use: the server rolls back what it loses.
+func Rollback(ctx context.Context, tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	_ = tx.Rollback(ctx)
+}
+
+// Close says farewell to the server within a bounded time, whatever has become of ctx.
+func Close(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	_ = conn.Close(ctx)
+}
+
+// CommitError is a COMMIT that returned an error: it may have taken place.
+type CommitError struct{ Err error }
+
+func (e *CommitError) Error() string { return "committing: " + e.Err.Error() }
+
+// Unwrap returns what COMMIT returned.
+func (e *CommitError) Unwrap() error { return e.Err }

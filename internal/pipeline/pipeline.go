@@ -1,0 +1,291 @@
+// Package pipeline tells what usage pipeline a database has: which generation
+// of Multica's migrations, which of its functions, columns and triggers, and
+// who else rolls it up.
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+)
+
+//go:embed sql/*.sql
+var sqlFiles embed.FS
+
+func query(name string) string {
+	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
+	if err != nil {
+		panic(err) // the name is a constant of this package
+	}
+	return string(b)
+}
+
+// The relations of the pipeline.
+const (
+	Usage  = "task_usage"
+	Tasks  = "agent_task_queue"
+	Agents = "agent"
+	Issues = "issue"
+	Hourly = "task_usage_hourly"
+	State  = "task_usage_hourly_rollup_state"
+	Dirty  = "task_usage_hourly_dirty"
+)
+
+// The functions of the pipeline.
+const (
+	WindowFunction = "rollup_task_usage_hourly_window"
+	TickFunction   = "rollup_task_usage_hourly"
+	PruneFunction  = "prune_task_usage_hourly_dirty"
+	BucketFunction = "task_usage_hour_bucket"
+	LagFunction    = "task_usage_hourly_rollup_lag_seconds"
+)
+
+// A Generation is a stage of Multica's migrations that matters to the roll-up.
+type Generation string
+
+// The generations, named by the migration that began each.
+const (
+	Gen102     Generation = "102" // v0.3.5: the hourly pipeline
+	Gen213     Generation = "213" // v0.4.10: cost columns
+	Gen272     Generation = "272" // v0.4.23: the tick's lock is the transaction's
+	GenUnknown Generation = "unknown"
+)
+
+// Relation is a table of the pipeline as this database has it.
+type Relation struct {
+	Name    string
+	Schema  string // "" where the search_path finds no such table
+	Columns []string
+	Rows    int64 // the planner's estimate; -1 where it has none
+}
+
+// Present says whether the search_path finds the table.
+func (r Relation) Present() bool { return r.Schema != "" }
+
+// Function is a function of the pipeline as this database has it.
+type Function struct {
+	Name        string
+	Schema      string
+	Source      string `json:"-"`
+	Fingerprint string // sha256 of its source text, hex; "" where it is missing
+	Known       string // the release that brought this text, "" where it is not known
+}
+
+// Present says whether the search_path finds the function.
+func (f Function) Present() bool { return f.Fingerprint != "" }
+
+// Trigger is one of the triggers that put keys on the dirty queue.
+type Trigger struct {
+	Name, Table string
+	Present     bool
+	Enabled     bool
+}
+
+// Pipeline is what Inspect found.
+type Pipeline struct {
+	Server           int    // server_version_num, such as 170002
+	Database, User   string // current_database, current_user
+	SystemIdentifier string // of the cluster; "" where our role may not read it
+	Standby          bool   // the server is in recovery
+	SearchPath       string
+	ClientCheck      bool // client_connection_check_interval works on the server's platform
+
+	Generation   Generation
+	Relations    map[string]Relation
+	Functions    map[string]Function
+	Triggers     []Trigger
+	UniqueHourly bool // uq_task_usage_hourly_key is there and treats NULLs as equal
+	UniqueDirty  bool // likewise uq_task_usage_hourly_dirty_key
+	UniqueUsage  bool // unique (task_id, provider, model) on task_usage
+	Indexes      map[string]bool
+
+	Migrations  []string // those of the pipeline that schema_migrations lists
+	Legacy      bool     // task_usage_daily is still there: 103 has not run
+	Schedulers  []Scheduler
+	Obstacles   []string // why the set engine cannot be used; empty: it can
+	Unverified  []string // fingerprints that are not known, which auto respects and set does not
+	InspectedAt time.Time
+}
+
+// HasCosts says whether the cost columns of v0.4.10 are there.
+func (p *Pipeline) HasCosts() bool {
+	return slices.Contains(p.Relations[Hourly].Columns, "cost_usd_ticks")
+}
+
+// Missing lists the tables and functions the roll-up cannot do without and does not find.
+func (p *Pipeline) Missing() []string {
+	var missing []string
+	for _, name := range []string{Usage, Tasks, Agents, Issues, Hourly, State, Dirty} {
+		if !p.Relations[name].Present() {
+			missing = append(missing, "table "+name)
+		}
+	}
+	for _, name := range []string{WindowFunction, TickFunction, BucketFunction} {
+		if !p.Functions[name].Present() {
+			missing = append(missing, "function "+name+"()")
+		}
+	}
+	return missing
+}
+
+// Applied says whether schema_migrations lists a migration with this number.
+func (p *Pipeline) Applied(number string) bool {
+	return slices.ContainsFunc(p.Migrations, func(v string) bool { return strings.HasPrefix(v, number+"_") || v == number })
+}
+
+// Inspect reads what the database has. It fails only where the database cannot
+// be read; use Check for a verdict on what was found.
+func Inspect(ctx context.Context, conn *pgx.Conn, known Fingerprints) (*Pipeline, error) {
+	p := &Pipeline{Relations: map[string]Relation{}, Functions: map[string]Function{}, Indexes: map[string]bool{}, InspectedAt: time.Now()}
+	steps := []struct {
+		doing string
+		do    func() error
+	}{
+		{"reading the server's version", func() error { return p.readServer(ctx, conn) }},
+		{"reading the pipeline's tables", func() error { return p.readRelations(ctx, conn) }},
+		{"reading the pipeline's functions", func() error { return p.readFunctions(ctx, conn, known) }},
+		{"reading the pipeline's triggers", func() error { return p.readTriggers(ctx, conn) }},
+		{"reading the pipeline's indexes", func() error { return p.readIndexes(ctx, conn) }},
+		{"reading schema_migrations", func() error { return p.readMigrations(ctx, conn) }},
+		{"reading other schedulers", func() error { return p.readSchedulers(ctx, conn) }},
+	}
+	for _, s := range steps {
+		if err := s.do(); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.doing, err)
+		}
+	}
+	p.classify()
+	return p, nil
+}
+
+func (p *Pipeline) readServer(ctx context.Context, conn *pgx.Conn) error {
+	err := conn.QueryRow(ctx, query("server")).Scan(&p.Server, &p.Database, &p.User, &p.Standby, &p.SearchPath)
+	if err != nil {
+		return err
+	}
+	// Managed platforms may withhold it; then the state directory's key does without.
+	err = conn.QueryRow(ctx, "select system_identifier::text from pg_control_system()").Scan(&p.SystemIdentifier)
+	if err != nil && pg.SQLState(err) == "" {
+		return err
+	}
+	p.ClientCheck = true
+	_, err = conn.Exec(ctx, "begin; set local client_connection_check_interval = 500; rollback")
+	if err != nil {
+		if pg.SQLState(err) == "" {
+			return err
+		}
+		p.ClientCheck = false
+		_, err = conn.Exec(ctx, "rollback")
+	}
+	return err
+}
+
+func (p *Pipeline) readRelations(ctx context.Context, conn *pgx.Conn) error {
+	names := []string{Usage, Tasks, Agents, Issues, Hourly, State, Dirty, "task_usage_daily", "schema_migrations"}
+	rows, err := conn.Query(ctx, query("relations"), names)
+	if err != nil {
+		return err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Relation])
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		p.Relations[r.Name] = r
+	}
+	p.Legacy = p.Relations["task_usage_daily"].Present()
+	return nil
+}
+
+func (p *Pipeline) readFunctions(ctx context.Context, conn *pgx.Conn, known Fingerprints) error {
+	names := []string{WindowFunction, TickFunction, PruneFunction, BucketFunction, LagFunction}
+	rows, err := conn.Query(ctx, query("functions"), names)
+	if err != nil {
+		return err
+	}
+	var f Function
+	_, err = pgx.ForEachRow(rows, []any{&f.Name, &f.Schema, &f.Source}, func() error {
+		f.Fingerprint = Fingerprint(f.Source)
+		f.Known = known.Release(f.Name, f.Fingerprint)
+		p.Functions[f.Name] = f
+		return nil
+	})
+	return err
+}
+
+// Fingerprint returns the sha256 of a function's source text (pg_proc.prosrc), in hex.
+func Fingerprint(source string) string {
+	sum := sha256.Sum256([]byte(source))
+	return hex.EncodeToString(sum[:])
+}
+
+func (p *Pipeline) readTriggers(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, query("triggers"))
+	if err != nil {
+		return err
+	}
+	p.Triggers, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Trigger])
+	return err
+}
+
+func (p *Pipeline) readIndexes(ctx context.Context, conn *pgx.Conn) error {
+	if err := conn.QueryRow(ctx, query("constraints")).Scan(&p.UniqueHourly, &p.UniqueDirty, &p.UniqueUsage); err != nil {
+		return err
+	}
+	rows, err := conn.Query(ctx, query("indexes"))
+	if err != nil {
+		return err
+	}
+	var name string
+	_, err = pgx.ForEachRow(rows, []any{&name}, func() error { p.Indexes[name] = true; return nil })
+	return err
+}
+
+func (p *Pipeline) readMigrations(ctx context.Context, conn *pgx.Conn) error {
+	if !p.Relations["schema_migrations"].Present() {
+		return nil
+	}
+	rows, err := conn.Query(ctx, "select version::text from schema_migrations where version::text ~ '^(09[0-9]|10[0-9]|213|272)' order by 1")
+	if err != nil {
+		return err
+	}
+	p.Migrations, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	if pg.SQLState(err) == pg.StateInsufficientPrivilege {
+		return nil // doctor says so; nothing of the roll-up needs it
+	}
+	return err
+}
+
+// Check returns nil for a database this program can work on, and otherwise a
+// *problem.Error of kind Config that says what it is instead.
+func (p *Pipeline) Check() error {
+	switch {
+	case !p.Relations[Usage].Present() && !p.Relations[Hourly].Present():
+		return problem.New(problem.Config,
+			"name Multica's own database in the DSN; if its tables are in a schema of their own, run: alter role "+p.User+" set search_path = …",
+			"database %q is not a Multica database: no table task_usage in search_path %s", p.Database, p.SearchPath)
+	case !p.Relations[Hourly].Present():
+		return problem.New(problem.Config,
+			"upgrade Multica to v0.3.5 or newer, then start this again; older releases fill task_usage_daily by themselves",
+			"database %q is of a Multica before v0.3.5: it has task_usage but no task_usage_hourly", p.Database)
+	}
+	if missing := p.Missing(); len(missing) > 0 {
+		return problem.New(problem.Config,
+			"migrations 101 and 102 have not been applied in full: start Multica's own migration, then: multica-rollup doctor",
+			"the usage pipeline of database %q is incomplete: no %s", p.Database, strings.Join(missing, ", no "))
+	}
+	if p.Server < 150000 {
+		return problem.New(problem.Config, "Multica needs PostgreSQL 15 or newer", "database %q runs on PostgreSQL %d", p.Database, p.Server/10000)
+	}
+	return nil
+}
