@@ -1,0 +1,204 @@
+package pg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+)
+
+const (
+	// defaultConnectTimeout bounds one host's attempt where the DSN says nothing:
+	// a timer that starts every five minutes must not sit on a dead address.
+	defaultConnectTimeout = 10 * time.Second
+
+	// cancelRequestDelay is how long after a cancelled context the server is asked
+	// to stop: nothing is gained by waiting, the slice is to be rolled back.
+	cancelRequestDelay = 50 * time.Millisecond
+
+	// cancelDeadline is when the socket is given up if the cancel request has no effect.
+	cancelDeadline = 5 * time.Second
+)
+
+// clientOnly are connection keywords that libpq or a connection pool of pgx
+// handles on the client's side and that pgx would send on to the server, which
+// refuses them. A DSN shared with other programs may hold them.
+var clientOnly = []string{
+	"fallback_application_name", "gssencmode", "keepalives", "keepalives_count",
+	"keepalives_idle", "keepalives_interval", "sslcompression", "tcp_user_timeout",
+	"pool_health_check_period", "pool_max_conn_idle_time", "pool_max_conn_lifetime",
+	"pool_max_conn_lifetime_jitter", "pool_max_conns", "pool_min_conns", "pool_min_idle_conns",
+}
+
+// Connector opens connections to one database.
+type Connector struct {
+	config *pgx.ConnConfig
+	target string
+}
+
+// NewConnector parses dsn, a libpq URL or keyword string; what it leaves open
+// comes from libpq's environment, service file and password file. The
+// connections carry the given application name, their only startup parameter
+// besides what the DSN itself holds. Errors are of package problem and never
+// quote the DSN.
+func NewConnector(dsn, application string) (*Connector, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, explainParse(err)
+	}
+	for _, key := range clientOnly {
+		delete(config.RuntimeParams, key)
+	}
+	config.RuntimeParams["application_name"] = application
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = defaultConnectTimeout
+	}
+	// The library bounds dialling and authentication, not the look-up of names.
+	lookup := config.LookupFunc
+	config.LookupFunc = func(ctx context.Context, host string) ([]string, error) {
+		ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
+		defer cancel()
+		return lookup(ctx, host)
+	}
+	// Unnamed statements and no caches: behind PgBouncer in transaction mode the
+	// next transaction may be on another server connection.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	config.StatementCacheCapacity = 0
+	config.DescriptionCacheCapacity = 0
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{
+			Conn:               conn,
+			CancelRequestDelay: cancelRequestDelay,
+			DeadlineDelay:      cancelDeadline,
+		}
+	}
+	return &Connector{config: config, target: target(config)}, nil
+}
+
+// Connect opens a connection. Its errors are of package problem, except that a
+// cancelled or expired ctx is returned as that.
+func (c *Connector) Connect(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := pgx.ConnectConfig(ctx, c.config)
+	if err == nil {
+		return conn, nil
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", c.target, ctx.Err())
+	}
+	return nil, c.Explain(err)
+}
+
+// Target returns "host:port/database", with all hosts of a multi-host DSN and no secret.
+func (c *Connector) Target() string { return c.target }
+
+// User returns the role that connections log in as.
+func (c *Connector) User() string { return c.config.User }
+
+// Explain is the package's Explain with what this connector knows: the target, the role and the password to keep out.
+func (c *Connector) Explain(err error) error {
+	explained := explain(err, c.target, c.config.User)
+	if p, ok := explained.(*problem.Error); ok && p != err {
+		p.Msg, p.Hint = c.Redact(p.Msg), c.Redact(p.Hint)
+	}
+	return explained
+}
+
+const mask = "xxxxx"
+
+// Redact masks the password, as it is and as it is written in a URL, wherever it stands in s.
+func (c *Connector) Redact(s string) string {
+	return redact(s, c.config.Password, c.target+" "+c.config.User)
+}
+
+// redact masks password in s. A password that can also be read in public (the
+// role's or the database's name: a common default) is masked only where it
+// stands as a password, else every line about that database would be unreadable
+// and would tell the password by what it hides.
+func redact(s, password, public string) string {
+	if password == "" {
+		return s
+	}
+	forms := []string{password, url.QueryEscape(password), url.PathEscape(password), url.UserPassword("", password).String()[1:]}
+	slices.Sort(forms)
+	for _, form := range slices.Compact(forms) {
+		if strings.Contains(public, form) {
+			s = strings.ReplaceAll(s, ":"+form+"@", ":"+mask+"@")
+			s = strings.ReplaceAll(s, "password="+form, "password="+mask)
+			s = strings.ReplaceAll(s, "password='"+form+"'", "password='"+mask+"'")
+			continue
+		}
+		s = strings.ReplaceAll(s, form, mask)
+	}
+	return s
+}
+
+// target lists each host once: the library repeats a host to try it with and without TLS.
+func target(config *pgx.ConnConfig) string {
+	hosts := []string{address(config.Host, config.Port)}
+	for _, fallback := range config.Fallbacks {
+		if a := address(fallback.Host, fallback.Port); !slices.Contains(hosts, a) {
+			hosts = append(hosts, a)
+		}
+	}
+	database := config.Database
+	if database == "" {
+		database = config.User // the server's default
+	}
+	return strings.Join(hosts, ",") + "/" + database
+}
+
+func address(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// parseFaults are the library's own texts for a DSN it cannot use, with ours.
+// Only these are told: its full text quotes the DSN, masked as well as it can
+// guess, and a mistyped DSN may hold the password anywhere.
+var parseFaults = []struct{ theirs, ours string }{
+	{"failed to parse as URL", "it is not a well-formed URL"},
+	{"failed to parse as keyword/value", "it is neither a URL nor keyword=value pairs"},
+	{"invalid port", "the port is not a number from 1 to 65535"},
+	{"could not match", "the number of ports does not match the number of hosts"},
+	{"failed to read service", "the service it names is not in the service file, or that file cannot be read"},
+	{"invalid connect_timeout", "connect_timeout is not a number of seconds"},
+	{"unknown target_session_attrs value", "target_session_attrs is none of any, read-write, read-only, primary, standby, prefer-standby"},
+	{"failed to configure TLS", "its TLS settings cannot be used (sslmode is one of disable, allow, prefer, require, verify-ca, verify-full)"},
+	{"channel_binding", "channel_binding is none of disable, prefer, require"},
+	{"sslcertmode", "sslcertmode is none of disable, allow, require"},
+	{"require_auth", "require_auth names an unknown method"},
+	{"protocol_version", "the protocol version is none of 3.0, 3.2, latest"},
+	{"default_query_exec_mode", "default_query_exec_mode is unknown"},
+	{"cache_capacity", "a cache capacity is not a number"},
+}
+
+// explainParse tells what is wrong with a DSN without quoting it.
+func explainParse(err error) error {
+	reason := "it cannot be parsed"
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		reason = fmt.Sprintf("it names the file %s: %v", path.Path, path.Err)
+	} else {
+		for _, fault := range parseFaults {
+			if strings.Contains(err.Error(), "`: "+fault.theirs) || strings.Contains(err.Error(), "`: invalid "+fault.theirs) ||
+				strings.Contains(err.Error(), "`: unknown "+fault.theirs) || strings.Contains(err.Error(), "`: cannot parse "+fault.theirs) {
+				reason = fault.ours
+				break
+			}
+		}
+	}
+	// The cause is left out: pgconn.ParseConfigError holds the DSN in an exported field.
+	return problem.New(problem.Config,
+		"write it as postgres://USER:PASSWORD@HOST:5432/DATABASE, with %-escapes for special characters in the password, or as host=HOST user=USER dbname=DATABASE",
+		"the DSN cannot be used: %s", reason)
+}
