@@ -1,0 +1,115 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Line renders the state in one line, for STATUS= and for a terminal.
+func (s *State) Line() string {
+	switch s.Outcome {
+	case Failed:
+		return "failed: " + s.Error
+	case Busy:
+		return "lock 4246 is held by " + s.Holder + "; the next run goes on"
+	case StandingBy:
+		return "standing by: another schedules the roll-up, " + s.lagText() + s.tail()
+	}
+	var b strings.Builder
+	switch {
+	case s.Outcome == Interrupted:
+		b.WriteString("interrupted; ")
+	case s.Throttle != "":
+		b.WriteString("waiting: " + s.Throttle + "; ")
+	case s.Outcome == "":
+		b.WriteString(string(s.Phase) + ": ")
+	}
+	if p := s.Progress; p != nil && s.Outcome != Current {
+		fmt.Fprintf(&b, "%.1f %% (%s of %s rows)", p.Percent(), Count(p.Done), Count(p.Total))
+		if p.PerSecond > 0 && s.Outcome == "" {
+			fmt.Fprintf(&b, ", %s rows/s, %s left", Count(int64(p.PerSecond)), Duration(p.ETA))
+		}
+		if !s.SliceTo.IsZero() {
+			fmt.Fprintf(&b, ", at %s", Stamp(s.SliceTo))
+		}
+		return b.String() + s.tail()
+	}
+	switch {
+	case s.Outcome == Incomplete:
+		fmt.Fprintf(&b, "behind: rolled up to %s, %s; the next run goes on", Stamp(s.Watermark), s.lagText())
+	case s.Outcome == Current && s.Held != "":
+		fmt.Fprintf(&b, "rolled up to %s, held back by %s", Stamp(s.Watermark), s.Held)
+	case s.Watermark.IsZero():
+		b.WriteString("starting")
+	default:
+		fmt.Fprintf(&b, "rolled up to %s, %s", Stamp(s.Watermark), s.lagText())
+	}
+	fmt.Fprintf(&b, "; %s rows written, %s read", Count(s.Rows), Count(s.Read))
+	if s.Queue > 0 {
+		fmt.Fprintf(&b, "; %s keys queued", Count(s.Queue))
+	}
+	return b.String() + s.tail()
+}
+
+func (s *State) lagText() string {
+	if lag := s.Lag(); lag > 0 {
+		return "newest usage is " + Duration(lag) + " ahead"
+	}
+	return "nothing newer waits"
+}
+
+func (s *State) tail() string {
+	if s.EngineReason != "" {
+		return " [engine " + s.Engine + ": " + s.EngineReason + "]"
+	}
+	return ""
+}
+
+// Stamp renders a time as every account shows it: UTC, to the second.
+func Stamp(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// Duration renders a duration in its two largest units: 3d4h, 2h10m, 5m3s, 1.2s.
+func Duration(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "-" + Duration(-d)
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d < time.Hour:
+		d = d.Round(time.Second)
+		if d < time.Minute {
+			return d.String()
+		}
+		return fmt.Sprintf("%dm%ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		d = d.Round(time.Minute)
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	case d < 1000*24*time.Hour:
+		d = d.Round(time.Hour)
+		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+	default:
+		return fmt.Sprintf("%.1fy", d.Hours()/24/365.25)
+	}
+}
+
+// Count renders a number with its digits in groups of three: 1,234,567.
+func Count(n int64) string {
+	if n < 0 {
+		return "-" + Count(-n)
+	}
+	digits := fmt.Sprint(n)
+	var b strings.Builder
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	return b.String()
+}
