@@ -1,0 +1,53 @@
+-- The oracle: raw usage grouped, against task_usage_hourly, with the cost columns of 213.
+-- Inputs: $1 horizon, NULL for none: keys with usage or queued invalidations at or after it are
+-- left out, as nobody has had to roll them up yet.
+-- Output: a row for each difference: kind (missing, extra, wrong), the seven key columns, and both
+-- sides' counters (input, output, cache read, cache write tokens, tasks, events, cost, and the
+-- four uncosted token sums, 0 where every row has a cost) as arrays.
+-- Reads whole tables, on purpose: no index can mislead it.
+WITH raw AS MATERIALIZED (
+    SELECT date_trunc('hour', tu.created_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS bucket_hour, a.workspace_id,
+           q.runtime_id, q.agent_id, i.project_id, tu.provider, tu.model,
+           ARRAY[sum(tu.input_tokens), sum(tu.output_tokens), sum(tu.cache_read_tokens), sum(tu.cache_write_tokens),
+                 count(DISTINCT tu.task_id), count(*), coalesce(sum(tu.cost_usd_ticks), 0),
+                 sum(CASE WHEN tu.cost_usd_ticks IS NULL THEN tu.input_tokens ELSE 0 END),
+                 sum(CASE WHEN tu.cost_usd_ticks IS NULL THEN tu.output_tokens ELSE 0 END),
+                 sum(CASE WHEN tu.cost_usd_ticks IS NULL THEN tu.cache_read_tokens ELSE 0 END),
+                 sum(CASE WHEN tu.cost_usd_ticks IS NULL THEN tu.cache_write_tokens ELSE 0 END)]::bigint[] AS counters,
+           max(coalesce(tu.updated_at, tu.created_at)) AS latest
+    FROM task_usage tu
+    JOIN agent_task_queue q ON q.id = tu.task_id
+    JOIN agent a ON a.id = q.agent_id
+    LEFT JOIN issue i ON i.id = q.issue_id
+    WHERE q.runtime_id IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
+), compared AS (
+    SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+           max(want) AS want, max(got) AS got, max(latest) AS latest
+    FROM (
+        SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+               counters AS want, NULL::bigint[] AS got, latest
+        FROM raw
+        UNION ALL
+        SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model, NULL,
+               ARRAY[input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, task_count, event_count,
+                     cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens,
+                     uncosted_cache_read_tokens, uncosted_cache_write_tokens], NULL
+        FROM task_usage_hourly
+    ) both_sides
+    GROUP BY bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model
+)
+SELECT CASE WHEN got IS NULL THEN 'missing' WHEN want IS NULL THEN 'extra' ELSE 'wrong' END AS kind,
+       bucket_hour, workspace_id::text, runtime_id::text, agent_id::text, project_id::text, provider, model, want, got
+FROM compared c
+WHERE want IS DISTINCT FROM got
+  AND ($1::timestamptz IS NULL
+       OR (coalesce(c.latest < $1, true)
+           AND NOT EXISTS (
+               SELECT 1 FROM task_usage_hourly_dirty d
+               WHERE d.enqueued_at >= $1
+                 AND d.bucket_hour = c.bucket_hour AND d.workspace_id = c.workspace_id
+                 AND d.runtime_id = c.runtime_id AND d.agent_id = c.agent_id
+                 AND d.project_id IS NOT DISTINCT FROM c.project_id
+                 AND d.provider = c.provider AND d.model = c.model)))
+ORDER BY bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model
