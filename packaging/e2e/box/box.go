@@ -58,7 +58,7 @@ func (b *Box) consoleFile() string { return filepath.Join(b.dir, "console.log") 
 
 // New unpacks the image into a fresh directory below scratch.
 func New(ctx context.Context, image Image, scratch string) (*Box, error) {
-	tarball, err := image.tarball(ctx)
+	tarball, err := image.tarball(ctx, scratch)
 	if err != nil {
 		return nil, err
 	}

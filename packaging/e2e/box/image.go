@@ -30,8 +30,8 @@ type Image struct {
 
 // tarball returns the path of the image's tarball, which it builds unless it is in the cache: the
 // directory multica-rollup-e2e below the user's cache directory. E2E_MIRROR names another mirror than
-// Debian's own.
-func (i Image) tarball(ctx context.Context) (string, error) {
+// Debian's own. Building takes place below scratch.
+func (i Image) tarball(ctx context.Context, scratch string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir() // CI may have no home
@@ -60,15 +60,15 @@ func (i Image) tarball(ctx context.Context) (string, error) {
 			return path, nil
 		}
 	}
-	if err := build(ctx, i.Suite, packages, path); err != nil {
+	if err := build(ctx, i.Suite, packages, scratch, path); err != nil {
 		return "", err
 	}
 	return path, nil
 }
 
 // build makes the tarball and puts it at path in one step.
-func build(ctx context.Context, suite string, packages []string, path string) error {
-	work, err := os.MkdirTemp(Scratch(), "image-")
+func build(ctx context.Context, suite string, packages []string, scratch, path string) error {
+	work, err := os.MkdirTemp(scratch, "image-")
 	if err != nil {
 		return fmt.Errorf("making a directory to build in: %w", err)
 	}
@@ -112,18 +112,4 @@ func aptProxy(ctx context.Context) string {
 		return "" // no apt on this host
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// memoryNeeded is what two boxes and an image being built take, in bytes.
-const memoryNeeded = 6 << 30
-
-// Scratch is a directory for boxes: in memory, which spares the disk most of the time that unpacking
-// takes, if there is enough of it, else the directory for temporary files.
-func Scratch() string {
-	const memory = "/dev/shm"
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(memory, &fs); err == nil && fs.Bavail*uint64(fs.Bsize) >= memoryNeeded {
-		return memory
-	}
-	return os.TempDir()
 }
