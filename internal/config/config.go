@@ -9,11 +9,12 @@ const DefaultPath = "/etc/multica/rollup.toml"
 
 // Config is the effective configuration. The koanf tags are the keys of the file.
 type Config struct {
-	DSN      string `koanf:"dsn"`       // libpq URL or keyword form; secret
-	DSNFile  string `koanf:"dsn_file"`  // file holding the DSN, or credential:NAME
-	Engine   string `koanf:"engine"`    // auto, set or function
-	LogLevel string `koanf:"log_level"` // debug, info, warn or error
-	StateDir string `koanf:"state_dir"` // "" means $STATE_DIRECTORY, then a default of the user
+	DSN       string `koanf:"dsn"`        // libpq URL or keyword form; secret
+	DSNFile   string `koanf:"dsn_file"`   // file holding the DSN, or credential:NAME
+	Engine    string `koanf:"engine"`     // auto, set or function
+	LogLevel  string `koanf:"log_level"`  // debug, info, warn or error
+	LogFormat string `koanf:"log_format"` // auto, text or json
+	StateDir  string `koanf:"state_dir"`  // "" means $STATE_DIRECTORY, then a default of the user
 
 	Run      Run      `koanf:"run"`
 	Walk     Walk     `koanf:"walk"`
@@ -54,9 +55,10 @@ type Metrics struct {
 // Defaults returns the configuration of an installation that sets nothing but its DSN.
 func Defaults() Config {
 	return Config{
-		Engine:   "auto",
-		LogLevel: "info",
-		Run:      Run{Budget: 4 * time.Minute},
+		Engine:    "auto",
+		LogLevel:  "info",
+		LogFormat: "auto",
+		Run:       Run{Budget: 4 * time.Minute},
 		Walk: Walk{
 			SliceTarget:      2 * time.Second,
 			LockTimeout:      time.Second,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
@@ -48,13 +48,13 @@ type Connector struct {
 	target string
 }
 
-// NewConnector parses dsn, a libpq URL or keyword string; what it leaves open
+// NewConnector parses conn, a libpq URL or keyword string; what it leaves open
 // comes from libpq's environment, service file and password file. The
 // connections carry the given application name, their only startup parameter
 // besides what the DSN itself holds. Errors are of package problem and never
 // quote the DSN.
-func NewConnector(dsn, application string) (*Connector, error) {
-	config, err := pgx.ParseConfig(dsn)
+func NewConnector(conn, application string) (*Connector, error) {
+	config, err := pgx.ParseConfig(conn)
 	if err != nil {
 		return nil, explainParse(err)
 	}
@@ -115,33 +115,9 @@ func (c *Connector) Explain(err error) error {
 	return explained
 }
 
-const mask = "xxxxx"
-
 // Redact masks the password, as it is and as it is written in a URL, wherever it stands in s.
 func (c *Connector) Redact(s string) string {
-	return redact(s, c.config.Password, c.target+" "+c.config.User)
-}
-
-// redact masks password in s. A password that can also be read in public (the
-// role's or the database's name: a common default) is masked only where it
-// stands as a password, else every line about that database would be unreadable
-// and would tell the password by what it hides.
-func redact(s, password, public string) string {
-	if password == "" {
-		return s
-	}
-	forms := []string{password, url.QueryEscape(password), url.PathEscape(password), url.UserPassword("", password).String()[1:]}
-	slices.Sort(forms)
-	for _, form := range slices.Compact(forms) {
-		if strings.Contains(public, form) {
-			s = strings.ReplaceAll(s, ":"+form+"@", ":"+mask+"@")
-			s = strings.ReplaceAll(s, "password="+form, "password="+mask)
-			s = strings.ReplaceAll(s, "password='"+form+"'", "password='"+mask+"'")
-			continue
-		}
-		s = strings.ReplaceAll(s, form, mask)
-	}
-	return s
+	return dsn.Redact(s, c.config.Password, c.target, c.config.User)
 }
 
 // target lists each host once: the library repeats a host to try it with and without TLS.

@@ -1,0 +1,108 @@
+// Package cli is the program's command line.
+//
+// Results go to stdout, diagnostics to stderr. An error is one line per fault,
+// "multica-rollup: …", lower case and without a full stop, then a line "hint: …"
+// with what to type; only Run prints them, and only ExitCode turns them into an
+// exit code.
+package cli
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multica-rollup/multica-rollup/internal/config"
+	"github.com/multica-rollup/multica-rollup/internal/identity"
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+)
+
+// programName is also the prefix of errors and of application_name.
+const programName = "multica-rollup"
+
+// Run executes one command line, without the program's name. It has printed the
+// error that it returns; ExitCode gives the exit code of that.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	// Before anything is read: the DSN must not end up in a core file.
+	identity.ForbidCoreDumps()
+	a := &app{in: stdin, out: stdout, err: stderr}
+	a.setLog(config.Defaults(), nil)
+	root := newRootCmd(a)
+	root.SetArgs(args)
+	command, err := root.ExecuteContextC(ctx)
+	a.report(command, err)
+	return err
+}
+
+// app is what every command is built with: the streams, the global flags, and
+// the configuration once a command asked for it.
+type app struct {
+	in  io.Reader
+	out io.Writer // results
+	err io.Writer // diagnostics
+
+	configPath string // --config; "" means the default
+	json       bool   // --json
+	asRoot     bool   // --as-root
+
+	loaded *config.Loaded
+	logger *slog.Logger
+	native bool // the log is for machines, so errors go there too
+}
+
+// load reads the configuration, once, with the flags of cmd that are bound to
+// keys, and then gives up root's rights unless told otherwise. All that follows
+// acts as the same user as the service does.
+func (a *app) load(cmd *cobra.Command) (*config.Loaded, error) {
+	if a.loaded != nil {
+		return a.loaded, nil
+	}
+	loaded, err := config.Load(config.Options{
+		Path:     a.configPath,
+		Explicit: cmd.Flags().Changed("config"),
+		Env:      os.Environ(),
+		Flags:    cmd.Flags(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !a.asRoot {
+		if err := identity.Become(identity.ServiceUser); err != nil {
+			return nil, err
+		}
+	}
+	a.setLog(loaded.Config, loaded.Redact)
+	for _, warning := range loaded.Warnings {
+		a.log().Warn(warning)
+	}
+	a.loaded = loaded
+	return loaded, nil
+}
+
+// connector returns what opens connections for the named command; load comes first.
+func (a *app) connector(command string) (*pg.Connector, error) {
+	return pg.NewConnector(a.loaded.Config.DSN, programName+"/"+command)
+}
+
+// log returns the program's logger.
+func (a *app) log() *slog.Logger { return a.logger }
+
+// setLog is the one place that decides where the log goes.
+func (a *app) setLog(c config.Config, redact func(string) string) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		level = slog.LevelInfo // the configuration has checked it; flags may not have been read yet
+	}
+	format := journal.Format(c.LogFormat)
+	if !slices.Contains(journal.Formats(), format) {
+		format = journal.Auto
+	}
+	a.native = format == journal.JSON || format == journal.Auto && os.Getenv("JOURNAL_STREAM") != ""
+	a.logger = slog.New(journal.NewHandler(journal.Options{
+		Stderr: a.err, Format: format, Level: level, Redact: redact,
+	}))
+}

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newCompletionCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "completion bash|zsh|fish",
+		Short: "Print the completion script of a shell",
+		Long: `Print the completion script of a shell. The packages install them; elsewhere:
+
+  multica-rollup completion bash > /etc/bash_completion.d/multica-rollup`,
+		GroupID:   groupSetUp,
+		ValidArgs: []string{"bash", "zsh", "fish"},
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return nil
+			}
+			return usageProblem(programName+" completion bash", "completion takes one argument: bash, zsh or fish")
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			switch args[0] {
+			case "bash":
+				err = cmd.Root().GenBashCompletionV2(a.out, true)
+			case "zsh":
+				err = cmd.Root().GenZshCompletion(a.out)
+			case "fish":
+				err = cmd.Root().GenFishCompletion(a.out, true)
+			default:
+				return usageProblem(programName+" completion bash", "there is no completion for %q, only for bash, zsh and fish", args[0])
+			}
+			if err != nil {
+				return fmt.Errorf("writing the completion script: %w", err)
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+)
+
+// The exit codes of status, doctor and verify, as monitoring plugins have them.
+const (
+	exitOK       = 0
+	exitWarning  = 1
+	exitCritical = 2
+	exitUnknown  = 3
+)
+
+// exitError ends the program with a code of its own. Where err is set it is
+// printed, unless it was reported before.
+type exitError struct {
+	code     int
+	err      error
+	reported bool
+}
+
+// Error returns the text of the cause.
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *exitError) Unwrap() error { return e.err }
+
+// exitWith ends the program with the code and no further word: the result said it all. 0 is success.
+func exitWith(code int) error {
+	if code == exitOK {
+		return nil
+	}
+	return &exitError{code: code, reported: true}
+}
+
+// reported returns err as one that the log or the output has told already; its exit code stays.
+func reported(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{code: ExitCode(err), err: err, reported: true}
+}
+
+// monitoringAnnotation marks commands whose exit codes are a monitoring plugin's.
+const monitoringAnnotation = "monitoring"
+
+// monitoring makes every error of a command end in 3, "could not check":
+// to a monitoring system 1 and 2 are findings.
+func monitoring(cmd *cobra.Command) *cobra.Command {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[monitoringAnnotation] = "true"
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return couldNotCheck(run(cmd, args)) }
+	return cmd
+}
+
+func couldNotCheck(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*exitError](err); ok {
+		return err
+	}
+	return &exitError{code: exitUnknown, err: err}
+}
+
+// ExitCode returns the process exit code of what Run returned: the code of the
+// command itself, else the problem's kind, else 1.
+func ExitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	return problem.KindOf(err).ExitCode()
+}
+
+// report prints the error of a command, once: as an entry where the log is read
+// by machines, else as text.
+func (a *app) report(cmd *cobra.Command, err error) {
+	if err == nil {
+		return
+	}
+	if e, ok := errors.AsType[*exitError](err); ok && e.reported {
+		return
+	}
+	text, hint := err.Error(), problem.HintOf(err)
+	if errors.Is(err, context.Canceled) {
+		text, hint = "interrupted", ""
+	}
+	if a.loaded != nil {
+		text, hint = a.loaded.Redact(text), a.loaded.Redact(hint)
+	}
+	lines := strings.Split(text, "\n")
+	if a.native {
+		for _, line := range lines {
+			a.log().LogAttrs(cmd.Context(), slog.LevelError, line, eventOf(cmd, err).Attr(), journal.Reason(line), journal.Hint(hint))
+		}
+		return
+	}
+	for _, line := range lines {
+		fmt.Fprintf(a.err, "%s: %s\n", programName, line)
+	}
+	if hint != "" {
+		fmt.Fprintf(a.err, "hint: %s\n", hint)
+	}
+}
+
+// eventOf names the journal's event for the error of a command.
+func eventOf(cmd *cobra.Command, err error) journal.Event {
+	switch kind := problem.KindOf(err); {
+	case kind == problem.Config || kind == problem.Usage:
+		return journal.ConfigProblem
+	case kind == problem.Unreachable:
+		return journal.DatabaseUnreachable
+	case cmd.Name() == "backfill":
+		return journal.BackfillFailed
+	}
+	return journal.RunFailed
+}

@@ -1,0 +1,286 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/pflag"
+
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+)
+
+// Options say where Load looks.
+type Options struct {
+	Path           string         // the file; "" means the systemd credential rollup.toml, else DefaultPath
+	Explicit       bool           // the user named Path, so it has to exist
+	Env            []string       // as os.Environ gives it
+	Flags          *pflag.FlagSet // its bound flags (BindFlag) override everything; may be nil
+	CredentialsDir string         // "" means $CREDENTIALS_DIRECTORY of Env
+}
+
+// Loaded is the effective configuration and where it came from.
+type Loaded struct {
+	Config
+
+	Path     string            // the file that was read, "" if there was none
+	Origin   map[string]string // for each key: "default", "file:line", a variable or a flag
+	Warnings []string          // what works but should not stay so
+}
+
+// maxFile bounds what is read as a configuration or a secret: a device or a log
+// file named by mistake must not fill the memory.
+const maxFile = 1 << 20
+
+// DefaultOrigin is the origin of a value that nothing has set.
+const DefaultOrigin = "default"
+
+// Load reads, merges and checks the configuration. All faults come back as one
+// problem with a line for each. The user it runs as decides what it may read;
+// nothing is written and no database is asked.
+func Load(opts Options) (*Loaded, error) {
+	l := &loader{env: opts.Env, credentials: opts.CredentialsDir}
+	if l.credentials == "" {
+		l.credentials = l.getenv("CREDENTIALS_DIRECTORY")
+	}
+	loaded := &Loaded{Config: Defaults(), Origin: map[string]string{}}
+	for _, k := range keys() {
+		loaded.Origin[k.name] = DefaultOrigin
+	}
+
+	file := l.readFile(opts, loaded)
+	layers := [][]setting{file, envSettings(opts.Env), flagSettings(opts.Flags)}
+	merged := koanf.New(".")
+	for _, layer := range layers {
+		values := l.check(layer, loaded.Origin)
+		if err := merged.Load(confmap.Provider(values, "."), nil); err != nil {
+			return nil, fmt.Errorf("merging the configuration: %w", err)
+		}
+	}
+	if err := decode(merged, &loaded.Config); err != nil {
+		return nil, err
+	}
+	l.crossCheck(loaded)
+	l.resolveDSN(loaded, layers)
+	if err := l.faults.err(); err != nil {
+		return nil, err
+	}
+	return loaded, nil
+}
+
+// loader carries what the steps of Load share.
+type loader struct {
+	env         []string
+	credentials string // $CREDENTIALS_DIRECTORY or ""
+	faults      faults
+	missing     string // the default file, where it does not exist
+}
+
+func (l *loader) getenv(name string) string {
+	for _, entry := range l.env {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// readFile reads and parses the configuration file, if there is one.
+func (l *loader) readFile(opts Options, loaded *Loaded) []setting {
+	path, isCredential := l.path(opts)
+	content, mode, err := read(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !opts.Explicit:
+		l.missing = path
+		return nil
+	case err != nil:
+		l.unreadable(path, "the configuration", err)
+		return nil
+	}
+	loaded.Path = path
+	settings, err := fileSettings(content, path)
+	if err != nil {
+		l.faults.config(syntaxFault(path, err))
+		return nil
+	}
+	if !isCredential && mode&0o044 != 0 {
+		for _, s := range settings {
+			if text, ok := s.value.(string); ok && s.name == "dsn" && holdsSecret(text) {
+				loaded.Warnings = append(loaded.Warnings, readableByOthers(path, mode))
+			}
+		}
+	}
+	return settings
+}
+
+// path returns the file to read, and whether systemd passed it as a credential.
+func (l *loader) path(opts Options) (path string, isCredential bool) {
+	if opts.Path != "" || opts.Explicit {
+		return opts.Path, l.credentials != "" && strings.HasPrefix(opts.Path, l.credentials+"/")
+	}
+	if l.credentials != "" {
+		path := filepath.Join(l.credentials, filepath.Base(DefaultPath))
+		if _, err := os.Stat(path); err == nil {
+			return path, true
+		}
+	}
+	return DefaultPath, false
+}
+
+// read returns the content and the permission bits of a file.
+func read(path string) ([]byte, fs.FileMode, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	if info.IsDir() {
+		return nil, 0, errDirectory
+	}
+	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(content) > maxFile {
+		return nil, 0, errTooLarge
+	}
+	return content, info.Mode().Perm(), nil
+}
+
+var (
+	errDirectory = errors.New("it is a directory, not a file")
+	errTooLarge  = fmt.Errorf("it is larger than %d bytes", maxFile)
+)
+
+// unreadable notes why a file could not be read; what says what was wanted of it.
+func (l *loader) unreadable(path, what string, err error) {
+	reason := err
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		reason = pathError.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		l.faults.add(problem.Permission, "", "the file is root's alone: use sudo",
+			"reading %s: %s: %v", what, shownPath(path), reason)
+	case errors.Is(err, fs.ErrNotExist):
+		l.faults.add(problem.Config, "", "create the file, or name the right one",
+			"reading %s: %s: %v", what, shownPath(path), reason)
+	default:
+		l.faults.add(problem.Config, "", "name a file", "reading %s: %s: %v", what, shownPath(path), reason)
+	}
+}
+
+// shownPath is the path as it is, unless a DSN was given in its place.
+func shownPath(path string) string {
+	if path == "" {
+		return `""`
+	}
+	if quoted := shown(path); quoted == "(a DSN)" {
+		return quoted
+	}
+	return path
+}
+
+// syntaxFault returns where a TOML text goes wrong, and how.
+func syntaxFault(path string, err error) (where, text string) {
+	message := strings.TrimPrefix(err.Error(), "toml: ")
+	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, column := decode.Position()
+		return fmt.Sprintf("%s:%d:%d", path, line, column), "invalid TOML: " + strings.TrimPrefix(decode.Error(), "toml: ")
+	}
+	return path, "invalid TOML: " + message
+}
+
+func readableByOthers(path string, mode fs.FileMode) string {
+	return fmt.Sprintf("%s holds a password and can be read by others (mode %04o): chmod 0600 %s", path, mode, path)
+}
+
+// check converts the settings of one layer and notes what is wrong with them.
+// It returns the good ones, and notes where they came from.
+func (l *loader) check(layer []setting, origin map[string]string) map[string]any {
+	values := map[string]any{}
+	for _, s := range layer {
+		k, known := lookUp(s.name)
+		switch {
+		case s.name == "": // a variable that matches no key
+			l.faults.config(s.origin, "unknown variable%s", suggestVariable(s.origin))
+			continue
+		case isSection(s.name):
+			l.faults.config(s.origin, "%s is a section: write [%s] and its keys below", shown(s.name), s.name)
+			continue
+		case !known:
+			l.faults.config(s.origin, "unknown key %s%s", shown(s.name), suggestKey(s.name))
+			continue
+		}
+		value, wrong := convert(k, s.value, s.isText)
+		if wrong == "" {
+			wrong = check(k.name, value)
+		}
+		if wrong != "" {
+			l.faults.config(s.origin, "%s %s%s", k.name, got(k, s), wrong)
+			continue
+		}
+		values[k.name] = value
+		origin[k.name] = s.origin
+	}
+	return values
+}
+
+// got repeats the value that is refused, where it may be seen.
+func got(k key, s setting) string {
+	if secret(k.name) {
+		return ""
+	}
+	switch v := s.value.(type) {
+	case string:
+		return "= " + shown(v) + " "
+	case int64, float64, bool:
+		return fmt.Sprintf("= %v ", v)
+	}
+	return ""
+}
+
+func suggestVariable(variable string) string {
+	var names []string
+	for _, k := range keys() {
+		names = append(names, k.variable())
+	}
+	return didYouMean(variable, names)
+}
+
+// decode writes the merged values over the defaults in c. Strictness is the
+// check's; that the decoder is strict as well holds the two together.
+func decode(merged *koanf.Koanf, c *Config) error {
+	err := merged.UnmarshalWithConf("", c, koanf.UnmarshalConf{
+		DecoderConfig: &mapstructure.DecoderConfig{Result: c, TagName: "koanf", ErrorUnused: true},
+	})
+	if err != nil {
+		return fmt.Errorf("decoding the configuration: %w", err)
+	}
+	return nil
+}
+
+// crossCheck notes values that are possible alone but not together.
+func (l *loader) crossCheck(loaded *Loaded) {
+	walk := loaded.Walk
+	if walk.StatementTimeout <= walk.SliceTarget {
+		where := loaded.Origin["walk.statement_timeout"]
+		if where == DefaultOrigin {
+			where = loaded.Origin["walk.slice_target"]
+		}
+		l.faults.config(where, "walk.statement_timeout (%s) must be longer than walk.slice_target (%s)",
+			FormatDuration(walk.StatementTimeout), FormatDuration(walk.SliceTarget))
+	}
+}
