@@ -47,7 +47,7 @@ repo: packages ## apt and yum repositories of dist/
 
 .PHONY: e2e
 e2e: ## install the packages in booted Debian systems and live an operator's day (needs root)
-	@$(DEPS) e2e
+	@$(DEPS) e2e repo
 	@packaging/e2e/run.sh
 
 .PHONY: bench
@@ -62,7 +62,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 
 .PHONY: nightly
 nightly: ## what is too slow for every change: race detector, long properties, fuzzing, e2e
-	@$(DEPS) test e2e
+	@$(DEPS) test e2e repo
 	@packaging/dev/nightly.sh
 
 .PHONY: clean

@@ -33,9 +33,12 @@ go build -o "$work/" ./packaging/dev/tally ./cmd/multica-lab
 go test -c -tags e2e -o "$work/e2e.test" ./packaging/e2e
 VERSION=0.0.1 packaging/build.sh "$work/old"
 VERSION=0.0.2 packaging/build.sh "$work/new"
+packaging/repo.sh "$work/old" "$work/repo"
+packaging/repo.sh "$work/new" "$work/repo"
 
 cd packaging/e2e
 "${as_root[@]}" env E2E_SCRATCH="$work" E2E_OLD="$work/old" E2E_NEW="$work/new" E2E_LAB="$work/multica-lab" \
+  E2E_REPO="$work/repo" \
   E2E_MIRROR="${E2E_MIRROR:-}" \
   "$work/e2e.test" -test.v=test2json -test.timeout 20m -test.run "${E2E_RUN:-.}" 2>&1 |
   go tool test2json -t -p packaging/e2e |
