@@ -101,7 +101,7 @@ func (a *app) setLog(c config.Config, redact func(string) string) {
 	if !slices.Contains(journal.Formats(), format) {
 		format = journal.Auto
 	}
-	a.native = format == journal.JSON || format == journal.Auto && os.Getenv("JOURNAL_STREAM") != ""
+	a.native = format == journal.JSON || format == journal.Auto && journal.Connected(a.err)
 	a.logger = slog.New(journal.NewHandler(journal.Options{
 		Stderr: a.err, Format: format, Level: level, Redact: redact,
 	}))
