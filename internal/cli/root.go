@@ -51,6 +51,7 @@ self-hosted Multica read, and says so when it is behind or wrong.`,
 		&cobra.Group{ID: groupSetUp, Title: "Set up:"},
 	)
 	root.AddCommand(
+		newRunCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 		newCompletionCmd(a),

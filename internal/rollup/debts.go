@@ -1,0 +1,94 @@
+package rollup
+
+import (
+	"context"
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// remember changes the memory, where there is one.
+func (w *Walker) remember(change func(*state.Memory)) error {
+	if w.store == nil {
+		return nil
+	}
+	err := w.store.Update(func(m *state.Memory) {
+		change(m)
+		w.st.Debts = len(m.Debts)
+	})
+	if err != nil {
+		return problem.Wrap(err, problem.Failed, "see that "+w.store.Dir()+" can be written and has room", "%v", err)
+	}
+	return nil
+}
+
+// noticeMove compares the watermark with what this agent committed last. Where
+// others have moved it ahead, the gap is owed: upstream's migration hook
+// stamps the watermark without rolling up.
+func (w *Walker) noticeMove(ours, mark time.Time) error {
+	var gap *state.Debt
+	err := w.remember(func(m *state.Memory) {
+		truth := later(m.Truth, ours)
+		// At first sight there is nothing to compare with: verify tells whether it is true.
+		if !truth.IsZero() && mark.After(truth) && !mark.Equal(m.Intent) {
+			gap = &state.Debt{Kind: state.Gap, From: truth, To: mark, Description: "the watermark was moved by others"}
+			m.Owe(*gap)
+		}
+		m.Truth = mark
+	})
+	if gap != nil && err == nil {
+		w.log.Info("others moved the watermark since our last slice; what lies between is rolled up again",
+			journal.WatermarkMovedByOther.Attr(), journal.SliceFrom(gap.From), journal.SliceTo(gap.To))
+	}
+	return err
+}
+
+// settleDebts rolls up again what is owed and has fallen due. False means that the budget ended first.
+func (w *Walker) settleDebts(ctx context.Context) (bool, error) {
+	if w.store == nil {
+		return true, nil
+	}
+	m, err := w.store.Load()
+	if err != nil {
+		return false, problem.Wrap(err, problem.Failed, "look at the state directory "+w.store.Dir(), "%v", err)
+	}
+	w.st.Debts = len(m.Debts)
+	for _, d := range m.Debts {
+		if !w.horizon.due(d) {
+			continue
+		}
+		// Beyond the horizon lies what transactions still open may write; the
+		// walk comes to that by itself, unless others took the watermark there.
+		end := earlier(d.To, w.horizon.At)
+		if d.Kind == state.OpenTransaction {
+			end = d.To // this one's rows are all there
+		}
+		complete := !end.Before(earlier(d.To, w.st.Watermark))
+		l := &leg{
+			cursor: d.From, end: end,
+			planner: planner{pass: Pass{Start: d.From, End: end}, byHours: !w.engine.OneSnapshot()},
+			done: func(cursor time.Time, _ Result) error {
+				return w.remember(func(m *state.Memory) {
+					if !(complete && !cursor.Before(end)) {
+						m.Settle(d, cursor)
+					}
+				})
+			},
+		}
+		finished, err := w.walk(ctx, l)
+		if err != nil || !finished {
+			return false, err
+		}
+		if !complete {
+			continue
+		}
+		if err := w.remember(func(m *state.Memory) { m.Settle(d, d.To) }); err != nil {
+			return false, err
+		}
+		w.log.Info("rolled up again what was owed", journal.DebtSettled.Attr(), journal.Reason(d.Description),
+			journal.SliceFrom(d.From), journal.SliceTo(d.To))
+	}
+	return true, nil
+}

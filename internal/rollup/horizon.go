@@ -1,0 +1,237 @@
+package rollup
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// settle is how far the horizon trails the clock, as in Multica's own tick.
+const settle = 5 * time.Minute
+
+// Horizon is up to where the watermark may go, as read at one moment. It stays
+// true ever after: who starts a transaction later writes later event times.
+type Horizon struct {
+	Now  time.Time    // the database's clock, read before anything else
+	At   time.Time    // rows with events before it are committed, or owed by Owed
+	Held string       // what holds it back; empty where nothing does
+	Owed []state.Debt // transactions it was not held back for: owed once the watermark passes From
+	// Open are all transactions that were open, for finding out which debts fell due.
+	Open []state.Debt
+	// Hidden counts the sessions whose transactions our role may not see.
+	Hidden int
+	// HiddenWriters are those among them that write to the source tables.
+	HiddenWriters int
+}
+
+// session is a row of activity.sql, prepared.sql or writers.sql.
+type session struct {
+	pid                   int32
+	backendStart, started *time.Time
+	who                   string
+	hidden                bool
+}
+
+// readHorizon reads the horizon in statements of their own, outside of any
+// transaction (pg_stat_activity is cached within one), in an order that leaves
+// no gap: the clock first, so that what starts later is later; prepared
+// transactions after open ones, so that one being prepared is in either.
+// watermark is where the walk stands, hold the longest that one transaction
+// may hold it back; negative means for ever (nowhere to remember a debt).
+func readHorizon(ctx context.Context, q pg.Querier, watermark time.Time, hold time.Duration) (*Horizon, error) {
+	h := &Horizon{}
+	var postmaster time.Time
+	if err := q.QueryRow(ctx, "select clock_timestamp(), pg_postmaster_start_time()").Scan(&h.Now, &postmaster); err != nil {
+		return nil, fmt.Errorf("reading the database's clock: %w", err)
+	}
+	h.At = h.Now.Add(-settle)
+	sessions, err := readSessions(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	hidden := map[int32]bool{}
+	for _, s := range sessions {
+		if s.hidden {
+			hidden[s.pid] = true
+			continue
+		}
+		d := state.Debt{
+			Kind: state.OpenTransaction, From: *s.started, To: s.started.Add(time.Microsecond),
+			PID: s.pid, Started: *s.started, Description: fmt.Sprintf("pid %d (%s), open since %s", s.pid, s.who, stamp(*s.started)),
+		}
+		if s.backendStart != nil {
+			d.BackendStart = *s.backendStart
+		}
+		h.Open = append(h.Open, d)
+		if hold < 0 || h.Now.Sub(*s.started) <= hold {
+			h.hold(*s.started, d.Description)
+		} else {
+			h.Owed = append(h.Owed, d)
+		}
+	}
+	h.Hidden = len(hidden)
+	if err := h.readPrepared(ctx, q, watermark, hold); err != nil {
+		return nil, err
+	}
+	if len(hidden) > 0 {
+		if err := h.readHiddenWriters(ctx, q, hidden, later(postmaster, watermark.Add(-max(hold, 0)))); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// hold takes the horizon back to t.
+func (h *Horizon) hold(t time.Time, why string) {
+	if t.Before(h.At) {
+		h.At, h.Held = t, why
+	}
+}
+
+func readSessions(ctx context.Context, q pg.Querier) ([]session, error) {
+	rows, err := q.Query(ctx, statement("activity", false))
+	if err != nil {
+		return nil, fmt.Errorf("reading open transactions: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (session, error) {
+		var s session
+		return s, r.Scan(&s.pid, &s.backendStart, &s.started, &s.who, &s.hidden)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading open transactions: %w", err)
+	}
+	return list, nil
+}
+
+// readPrepared adds prepared transactions. When they began is not recorded, so
+// they may owe anything from the watermark to their preparation.
+func (h *Horizon) readPrepared(ctx context.Context, q pg.Querier, watermark time.Time, hold time.Duration) error {
+	rows, err := q.Query(ctx, statement("prepared", false))
+	if err != nil {
+		return fmt.Errorf("reading prepared transactions: %w", err)
+	}
+	var gid, owner string
+	var prepared time.Time
+	_, err = pgx.ForEachRow(rows, []any{&gid, &prepared, &owner}, func() error {
+		d := state.Debt{
+			Kind: state.PreparedTransaction, From: watermark, To: prepared.Add(time.Microsecond), GID: gid, Started: prepared,
+			Description: fmt.Sprintf("prepared transaction %q of %s, since %s", gid, owner, stamp(prepared)),
+		}
+		h.Open = append(h.Open, d)
+		if hold < 0 {
+			h.hold(watermark, d.Description)
+			return nil
+		}
+		if h.Now.Sub(prepared) <= hold {
+			h.hold(later(watermark, prepared.Add(-hold)), d.Description)
+		}
+		if d.From.Before(d.To) {
+			h.Owed = append(h.Owed, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading prepared transactions: %w", err)
+	}
+	return nil
+}
+
+// hiddenPatience is how long a hidden writer is given to end by itself: the
+// transactions of a busy application are over in milliseconds.
+const hiddenPatience = 300 * time.Millisecond
+
+// readHiddenWriters adds those sessions that write to the source tables and
+// whose start our role may not see. They are unknown, not absent: what they
+// may have begun since the given time is owed.
+func (h *Horizon) readHiddenWriters(ctx context.Context, q pg.Querier, hidden map[int32]bool, since time.Time) error {
+	var writers map[string]int32
+	for try := range 4 {
+		if try > 0 {
+			if err := sleep(ctx, hiddenPatience/3); err != nil {
+				return err
+			}
+		}
+		now, err := readWriters(ctx, q)
+		if err != nil {
+			return err
+		}
+		for vxid, pid := range now {
+			if _, before := writers[vxid]; !hidden[pid] || (try > 0 && !before) {
+				delete(now, vxid)
+			}
+		}
+		if writers = now; len(writers) == 0 {
+			return nil
+		}
+	}
+	h.HiddenWriters = len(writers)
+	for vxid, pid := range writers {
+		d := state.Debt{
+			Kind: state.HiddenWriter, From: since, To: h.Now, PID: pid, VirtualTransaction: vxid,
+			Description: fmt.Sprintf("pid %d, whose start our role may not see", pid),
+		}
+		h.Open = append(h.Open, d)
+		h.Owed = append(h.Owed, d)
+	}
+	return nil
+}
+
+func readWriters(ctx context.Context, q pg.Querier) (map[string]int32, error) {
+	rows, err := q.Query(ctx, statement("writers", false))
+	if err != nil {
+		return nil, fmt.Errorf("reading who writes to the source tables: %w", err)
+	}
+	writers := map[string]int32{}
+	var pid int32
+	var vxid string
+	if _, err = pgx.ForEachRow(rows, []any{&pid, &vxid}, func() error { writers[vxid] = pid; return nil }); err != nil {
+		return nil, fmt.Errorf("reading who writes to the source tables: %w", err)
+	}
+	return writers, nil
+}
+
+// due says whether what a debt waits for has ended. A transaction may have
+// been prepared meanwhile under a name that tells nothing of where it began,
+// so a debt also waits for every transaction prepared after it began.
+func (h *Horizon) due(d state.Debt) bool {
+	for _, o := range h.Open {
+		switch {
+		case o.SameCause(d), o.Kind == state.HiddenWriter && o.VirtualTransaction == d.VirtualTransaction && d.VirtualTransaction != "":
+			return false
+		case o.Kind == state.PreparedTransaction && d.Kind != state.Gap && d.Kind != state.PreparedTransaction && !o.Started.Before(d.From):
+			return false
+		}
+	}
+	return true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,129 @@
+package rollup
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+)
+
+// Bounds on the size of a slice, in usage rows.
+const (
+	firstSize = 20_000
+	floorSize = 500
+	ceilSize  = 1_000_000
+)
+
+// plan is what comes next: one slice, or one moment in several slices.
+type plan struct {
+	slices []Slice // all but the last leave the watermark where it is
+	to     time.Time
+	full   bool // ended by its size, not by the end of the walk
+	events int64
+}
+
+// planner finds where slices end. It reads indexes alone, before any lock is taken.
+type planner struct {
+	pass    Pass
+	history bool // the pass began at or before the oldest usage row
+	byHours bool // the engine can work a moment through by bucket hours
+}
+
+// next plans from cursor towards end, for about size usage rows.
+func (p planner) next(ctx context.Context, q pg.Querier, cursor, end time.Time, size int) (plan, error) {
+	if p.history {
+		return p.nextOfHistory(ctx, q, cursor, end, size)
+	}
+	var first, nth, heavy *time.Time
+	var events int64
+	err := q.QueryRow(ctx, statement("plan_events", false), cursor, end, size, p.pass.Start, size).Scan(&first, &nth, &heavy, &events)
+	if err != nil {
+		return plan{}, fmt.Errorf("planning the next slice: %w", err)
+	}
+	to, full := end, false
+	for _, t := range []*time.Time{nth, heavy} {
+		if t != nil && t.Before(to) {
+			to, full = *t, true
+		}
+	}
+	if full && first != nil && !to.After(*first) {
+		// More events of one moment than fit a slice, or too many hours to read for them.
+		return p.moment(ctx, q, cursor, first.Add(time.Microsecond), size)
+	}
+	if hour := to.Truncate(time.Hour); full && hour.Sub(cursor) >= time.Hour {
+		to = hour // no hour of history is cut in two
+	}
+	return p.single(cursor, to, full, events), nil
+}
+
+func (p planner) single(from, to time.Time, full bool, events int64) plan {
+	return plan{slices: []Slice{{From: from, To: to, Pass: p.pass}}, to: to, full: full, events: events}
+}
+
+// nextOfHistory ends a slice at an hour, by the number of usage rows created:
+// all there is to read, since corrections are read with their own hour.
+func (p planner) nextOfHistory(ctx context.Context, q pg.Querier, cursor, end time.Time, size int) (plan, error) {
+	var nth time.Time
+	err := q.QueryRow(ctx, statement("plan_history", false), cursor, size).Scan(&nth)
+	if err == pgx.ErrNoRows {
+		return p.single(cursor, end, false, int64(size)), nil
+	}
+	if err != nil {
+		return plan{}, fmt.Errorf("planning the next slice: %w", err)
+	}
+	to := nth.Truncate(time.Hour)
+	if !to.After(cursor) {
+		to = to.Add(time.Hour)
+	}
+	if !to.Before(end) {
+		return p.single(cursor, end, false, int64(size)), nil
+	}
+	return p.single(cursor, to, true, int64(size)), nil
+}
+
+// moment splits the events of one instant by the hours they touch, so that a
+// batch of any size with one timestamp takes many short transactions.
+func (p planner) moment(ctx context.Context, q pg.Querier, from, to time.Time, size int) (plan, error) {
+	out := p.single(from, to, true, int64(size))
+	if !p.byHours {
+		return out, nil
+	}
+	rows, err := q.Query(ctx, statement("plan_moment", false), from, to)
+	if err != nil {
+		return plan{}, fmt.Errorf("planning a moment: %w", err)
+	}
+	out.slices = nil
+	s := Slice{From: from, To: to, Pass: p.pass, HourFrom: earliest, HourTo: latest}
+	var hour time.Time
+	var inHour, sum int64
+	_, err = pgx.ForEachRow(rows, []any{&hour, &inHour}, func() error {
+		if sum > 0 && sum+inHour > int64(size) {
+			s.HourTo = hour
+			out.slices = append(out.slices, s)
+			s.HourFrom, s.HourTo, sum = hour, latest, 0
+		}
+		sum += inHour
+		return nil
+	})
+	if err != nil {
+		return plan{}, fmt.Errorf("planning a moment: %w", err)
+	}
+	out.slices = append(out.slices, s)
+	return out, nil
+}
+
+// resize returns the size for the next slice: at most twice as much, at once
+// less, aiming at the target duration.
+func resize(size int, took, target time.Duration, full bool) int {
+	factor := 2.0
+	if took > 0 {
+		factor = min(factor, float64(target)/float64(took))
+	}
+	if factor > 1 && !full {
+		return size // a slice that ended early tells nothing of a larger one
+	}
+	return min(ceilSize, max(floorSize, int(float64(size)*factor)))
+}

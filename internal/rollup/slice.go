@@ -1,0 +1,249 @@
+package rollup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// errLockTaken: lock 4246 went to another between our waiting for it and our transaction.
+var errLockTaken = errors.New("advisory lock 4246 was taken by another")
+
+// movedError: under the lock, the watermark is not where the walk stands.
+type movedError struct{ to time.Time }
+
+func (e *movedError) Error() string { return "the watermark was moved to " + stamp(e.to) }
+
+// leg is one stretch of event time to walk.
+type leg struct {
+	cursor, end time.Time
+	planner     planner
+	moves       bool                                   // the watermark goes along, wherever the leg leads it
+	strict      bool                                   // the watermark must be where the cursor is
+	done        func(cursor time.Time, r Result) error // after each step, under no lock
+}
+
+// walk takes a leg to its end, or to the end of the budget, which it tells by false.
+func (w *Walker) walk(ctx context.Context, l *leg) (bool, error) {
+	for l.cursor.Before(l.end) {
+		if w.outOfTime() {
+			return false, nil
+		}
+		var p plan
+		err := w.with(ctx, func(conn *pgx.Conn) (err error) {
+			p, err = l.planner.next(ctx, conn, l.cursor, l.end, w.size)
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+		total, took, err := w.step(ctx, l, p)
+		if again, err := w.recover(ctx, l, p, err); err != nil {
+			return false, err
+		} else if again {
+			continue
+		}
+		l.cursor = p.to
+		w.size = resize(w.size, took/time.Duration(len(p.slices)), w.opts.Walk.SliceTarget, p.full)
+		if l.done != nil {
+			if err := l.done(l.cursor, total); err != nil {
+				return false, err
+			}
+		}
+		if err := w.throttle(ctx, took); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// step commits the slices of one plan, and returns what they did and how long they worked.
+func (w *Walker) step(ctx context.Context, l *leg, p plan) (total Result, took time.Duration, err error) {
+	for i, s := range p.slices {
+		var r Result
+		var worked time.Duration
+		last := i == len(p.slices)-1
+		err := w.with(ctx, func(conn *pgx.Conn) (err error) {
+			r, worked, err = w.commit(ctx, conn, l, s, last)
+			return err
+		})
+		if err != nil {
+			return total, took, err
+		}
+		if r.Read == 0 && w.engine.OneSnapshot() {
+			r.Read = p.events
+		}
+		w.busySince = time.Time{}
+		w.st.SliceFrom, w.st.SliceTo = s.From, s.To
+		w.count(r, worked)
+		total.add(r)
+		took += worked
+		w.log.Debug("rolled up a slice", journal.SliceDone.Attr(), journal.SliceFrom(s.From), journal.SliceTo(s.To),
+			journal.Rows(r.Written+r.Deleted), journal.Duration(worked), journal.Engine(w.engine.Name()))
+	}
+	return total, took, nil
+}
+
+// recover answers a step's error: again means that the walk goes on with another plan.
+func (w *Walker) recover(ctx context.Context, l *leg, p plan, err error) (again bool, _ error) {
+	moved, isMoved := errors.AsType[*movedError](err)
+	switch {
+	case err == nil:
+		return false, nil
+	case isMoved:
+		if err := w.noticeMove(l.cursor, moved.to); err != nil {
+			return false, err
+		}
+		l.cursor = moved.to
+		return true, nil
+	case ctx.Err() != nil:
+		return false, err
+	case pg.SQLState(err) == pg.StateLockNotAvailable:
+		return true, w.busy(ctx, err)
+	case pg.SQLState(err) == pg.StateQueryCanceled:
+		if w.size <= floorSize {
+			s := p.slices[0]
+			return false, problem.Wrap(err, problem.Failed, "raise walk.statement_timeout in the configuration, or look for what slows the database down",
+				"rolling up %s to %s does not end within %s, and it cannot be cut any smaller", stamp(s.From), stamp(s.To), w.opts.Walk.StatementTimeout)
+		}
+		w.size = max(floorSize, w.size/2)
+		w.log.Info("a slice ran into the statement timeout, trying half of it", journal.SliceRetried.Attr(),
+			journal.SliceFrom(l.cursor), journal.SliceTo(p.to))
+		return true, nil
+	}
+	return false, w.explain(err)
+}
+
+// commit rolls up one slice in one transaction: lock, look where the watermark
+// is, roll up, move the watermark to the slice's end. It returns how long the
+// lock was held.
+func (w *Walker) commit(ctx context.Context, conn *pgx.Conn, l *leg, s Slice, last bool) (r Result, held time.Duration, err error) {
+	settings := w.settings()
+	// What moves the watermark may be lost with it by a crash of the server; what does not may not.
+	settings.AsyncCommit = l.moves
+	if settings.RepeatableRead {
+		if err := w.queue(ctx, conn); err != nil {
+			return r, 0, err
+		}
+	}
+	var locked time.Time
+	err = pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
+		if err := w.lock(ctx, tx, settings.RepeatableRead); err != nil {
+			return err
+		}
+		locked = time.Now()
+		mark, _, err := w.watermark(ctx, tx)
+		if err != nil {
+			return err
+		}
+		// A moving leg never stands before the watermark: where the server lost it
+		// in a crash, or somebody reset it, the walk goes back with it.
+		if (l.moves && mark.Before(l.cursor)) || (l.strict && mark.After(l.cursor)) {
+			return &movedError{to: mark}
+		}
+		if r, err = w.engine.Roll(ctx, tx, s); err != nil {
+			return err
+		}
+		advance := l.moves && last && s.To.After(mark)
+		if err := w.intend(mark, s.To, advance, l.strict); err != nil {
+			return err
+		}
+		if !advance {
+			return nil
+		}
+		return w.advance(ctx, tx, s.To, w.st.Rows+r.Written+r.Deleted)
+	})
+	if err != nil {
+		return Result{}, 0, err
+	}
+	return r, time.Since(locked), nil
+}
+
+// queue waits for lock 4246 and lets go of it again: a REPEATABLE READ
+// transaction has its snapshot before it has the lock, so it cannot wait in it.
+func (w *Walker) queue(ctx context.Context, conn *pgx.Conn) error {
+	settings := w.settings()
+	settings.RepeatableRead = false
+	return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error { return pg.Lock(ctx, tx) })
+}
+
+func (w *Walker) lock(ctx context.Context, tx pgx.Tx, atOnce bool) error {
+	if !atOnce {
+		return pg.Lock(ctx, tx)
+	}
+	got, err := pg.TryLock(ctx, tx)
+	if err == nil && !got {
+		err = errLockTaken
+	}
+	return err
+}
+
+// intend remembers, before the commit, where the watermark is going and what
+// the slice's end leaves owed: after any crash, a watermark that we moved is
+// known as ours, and no debt is forgotten.
+func (w *Walker) intend(mark, to time.Time, advance, trusted bool) error {
+	var owed []state.Debt
+	for _, d := range w.horizon.Owed {
+		if d.From.Before(to) {
+			owed = append(owed, d)
+		}
+	}
+	if w.store == nil || (!advance && len(owed) == 0) {
+		return nil
+	}
+	var fresh []state.Debt
+	err := w.store.Update(func(m *state.Memory) {
+		if advance {
+			if trusted || mark.Equal(m.Intent) {
+				m.Truth = mark
+			}
+			m.Intent = to
+		}
+		for _, d := range owed {
+			before := len(m.Debts)
+			m.Owe(d)
+			if len(m.Debts) > before {
+				fresh = append(fresh, d)
+			}
+		}
+		w.st.Debts = len(m.Debts)
+	})
+	if err != nil {
+		return problem.Wrap(err, problem.Failed, "see that "+w.store.Dir()+" can be written and has room", "%v", err)
+	}
+	for _, d := range fresh {
+		w.log.Warn("the watermark passes a transaction that is still open; its window will be rolled up again when it ends",
+			journal.DebtRecorded.Attr(), journal.Reason(d.Description))
+	}
+	return nil
+}
+
+// advance moves the watermark and keeps last_run_* as Multica's own function does.
+func (w *Walker) advance(ctx context.Context, tx pgx.Tx, to time.Time, rows int64) error {
+	var mark time.Time
+	if err := tx.QueryRow(ctx, statement("state_advance", false), to, w.started, rows).Scan(&mark); err != nil {
+		return fmt.Errorf("moving the watermark to %s: %w", stamp(to), err)
+	}
+	w.st.Watermark = mark
+	return nil
+}
+
+func (w *Walker) throttle(ctx context.Context, took time.Duration) error {
+	if w.opts.Throttle == nil {
+		return nil
+	}
+	return w.with(ctx, func(conn *pgx.Conn) error {
+		return w.opts.Throttle.Wait(ctx, conn, took, func(reason string) {
+			w.st.Throttle = reason
+			w.observe()
+		})
+	})
+}

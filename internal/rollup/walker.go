@@ -1,0 +1,215 @@
+package rollup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/config"
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// Options say how to walk.
+type Options struct {
+	Command      string // run or backfill, for reports
+	Engine       string // auto, set or function
+	Known        pipeline.Fingerprints
+	Walk         config.Walk
+	Budget       time.Duration // of run: no slice starts after it; 0 means none
+	StandbyLag   time.Duration // of run: 0 means act always
+	Reconnect    time.Duration // how long a lost database is waited for
+	LockPatience time.Duration // how long to wait for lock 4246 without getting it once
+	StateDir     string        // as configured; "" means the default
+	Throttle     Throttle      // nil means none
+	Log          *slog.Logger
+	Observe      func(*report.State) // called whenever the state changed; may be nil
+}
+
+// Throttle holds the walk back between slices.
+type Throttle interface {
+	// Wait returns when the next slice may start. took is how long the last
+	// one worked; say is told the reason whenever it waits, and "" when it is over.
+	Wait(ctx context.Context, q pg.Querier, took time.Duration, say func(reason string)) error
+}
+
+// Walker walks one database. It is not safe for concurrent use.
+type Walker struct {
+	opts      Options
+	connector *pg.Connector
+	conn      *pgx.Conn
+	pipe      *pipeline.Pipeline
+	engine    Engine
+	store     *state.Store // nil where the state directory cannot be used
+	horizon   *Horizon
+	started   time.Time // of the run, on the database's clock
+	deadline  time.Time // on this host's clock; zero means none
+	size      int       // usage rows aimed at for the next slice
+	busySince time.Time
+	st        *report.State
+	log       *slog.Logger
+}
+
+// New returns a walker. Nothing is connected yet.
+func New(connector *pg.Connector, opts Options) *Walker {
+	return &Walker{
+		opts: opts, connector: connector, size: firstSize, log: opts.Log,
+		st: &report.State{
+			SchemaVersion: report.SchemaVersion, Command: opts.Command, Target: connector.Target(),
+			Phase: report.Connecting, Started: time.Now(),
+		},
+	}
+}
+
+// State returns the walker's state, which goes on changing while it works.
+func (w *Walker) State() *report.State { return w.st }
+
+// Pipeline returns what Open found in the database.
+func (w *Walker) Pipeline() *pipeline.Pipeline { return w.pipe }
+
+// Store returns where the walker remembers things, nil where it cannot.
+func (w *Walker) Store() *state.Store { return w.store }
+
+// Close ends the connection.
+func (w *Walker) Close(ctx context.Context) {
+	if w.conn != nil {
+		pg.Close(ctx, w.conn)
+		w.conn = nil
+	}
+}
+
+// Open connects, looks at the database and chooses the engine. Its errors are
+// problems with a hint; nothing has been written when it fails.
+func (w *Walker) Open(ctx context.Context) error {
+	w.phase(report.Connecting)
+	conn, err := w.connector.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	w.conn = conn
+	w.phase(report.Inspecting)
+	w.pipe, err = pipeline.Inspect(ctx, conn, w.opts.Known)
+	if err != nil {
+		return w.explain(err)
+	}
+	if err := w.pipe.Check(); err != nil {
+		return err
+	}
+	if w.pipe.Standby {
+		return problem.New(problem.Unreachable,
+			"name the primary in the DSN, or all servers with target_session_attrs=read-write",
+			"%s is a read-only standby: the roll-up has to be written on the primary", w.connector.Target())
+	}
+	var reason string
+	if w.engine, reason, err = Choose(w.opts.Engine, w.pipe); err != nil {
+		return err
+	}
+	w.st.Database, w.st.Generation = w.pipe.Database, string(w.pipe.Generation)
+	w.st.Engine, w.st.EngineReason = w.engine.Name(), reason
+	if reason != "" {
+		w.log.Warn("using the database's own function, whose cost grows with history",
+			journal.EngineFallback.Attr(), journal.Engine(w.engine.Name()), journal.Reason(reason), journal.Hint("multica-rollup doctor"))
+	}
+	w.openStore()
+	if err := conn.QueryRow(ctx, "select clock_timestamp()").Scan(&w.started); err != nil {
+		return w.explain(err)
+	}
+	return w.readSpan(ctx)
+}
+
+func (w *Walker) openStore() {
+	cluster := w.pipe.SystemIdentifier
+	if cluster == "" {
+		cluster = w.connector.Target()
+	}
+	store, err := state.Open(state.Dir(w.opts.StateDir), state.Key(cluster, w.pipe.Database), w.connector.Target())
+	if err == nil {
+		_, err = store.Load()
+		if damaged, ok := errors.AsType[*state.DamagedError](err); ok {
+			w.warn(journal.StateUnwritable, damaged.Error())
+			err = nil
+		}
+	}
+	if err != nil {
+		w.warn(journal.StateUnwritable, "nothing can be remembered between runs, so open transactions hold the horizon back without limit: "+err.Error())
+		return
+	}
+	w.store = store
+}
+
+// readSpan notes the newest event. It is for reports alone.
+func (w *Walker) readSpan(ctx context.Context) error {
+	_, newest, _, err := readSpan(ctx, w.conn)
+	if err != nil {
+		return w.explain(err)
+	}
+	w.st.Newest = newest
+	return nil
+}
+
+// readSpan returns the oldest and the newest event and the oldest creation
+// time of raw usage; zero times where there is none.
+func readSpan(ctx context.Context, q pg.Querier) (oldest, newest, created time.Time, err error) {
+	var a, b, c *time.Time
+	if err = q.QueryRow(ctx, statement("span", false)).Scan(&a, &b, &c); err != nil {
+		return oldest, newest, created, fmt.Errorf("reading the span of raw usage: %w", err)
+	}
+	if a != nil && b != nil && c != nil {
+		oldest, newest, created = *a, *b, *c
+	}
+	return oldest, newest, created, nil
+}
+
+// watermark reads the pipeline's state row.
+func (w *Walker) watermark(ctx context.Context, q pg.Querier) (mark, now time.Time, err error) {
+	var lastError string
+	err = q.QueryRow(ctx, statement("state_read", false)).Scan(&mark, &lastError, &now)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return mark, now, problem.New(problem.Config,
+			"insert into task_usage_hourly_rollup_state (id) values (1)",
+			"the state row of database %q is missing: task_usage_hourly_rollup_state has no id = 1", w.pipe.Database)
+	}
+	if err != nil {
+		return mark, now, fmt.Errorf("reading the watermark: %w", err)
+	}
+	return mark, now, nil
+}
+
+// settings are those of every slice's transaction.
+func (w *Walker) settings() pg.TxSettings {
+	return pg.TxSettings{
+		LockTimeout: w.opts.Walk.LockTimeout, StatementTimeout: w.opts.Walk.StatementTimeout,
+		RepeatableRead: w.engine.OneSnapshot(), NoClientCheck: !w.pipe.ClientCheck,
+	}
+}
+
+func (w *Walker) phase(p report.Phase) {
+	w.st.Phase = p
+	w.observe()
+}
+
+func (w *Walker) observe() {
+	if w.opts.Observe != nil {
+		w.opts.Observe(w.st)
+	}
+}
+
+// warn logs a warning once and keeps it in the state.
+func (w *Walker) warn(event journal.Event, text string) {
+	if w.st.Warn(text) {
+		w.log.Warn(text, event.Attr())
+	}
+}
+
+func (w *Walker) explain(err error) error { return w.connector.Explain(err) }
+
+// outOfTime says whether the budget is spent.
+func (w *Walker) outOfTime() bool { return !w.deadline.IsZero() && !time.Now().Before(w.deadline) }
