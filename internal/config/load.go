@@ -82,6 +82,7 @@ type loader struct {
 	credentials string // $CREDENTIALS_DIRECTORY or ""
 	faults      faults
 	missing     string // the default file, where it does not exist
+	dsnRefused  bool   // what the user gave as the DSN, or the file it may be in, has its fault already
 }
 
 func (l *loader) getenv(name string) string {
@@ -102,13 +103,16 @@ func (l *loader) readFile(opts Options, loaded *Loaded) []setting {
 		l.missing = path
 		return nil
 	case err != nil:
+		l.dsnRefused = true
 		l.unreadable(path, "the configuration", err)
 		return nil
 	}
 	loaded.Path = path
 	settings, err := fileSettings(content, path)
 	if err != nil {
-		l.faults.config(syntaxFault(path, err))
+		l.dsnRefused = true
+		where, text := syntaxFault(path, err)
+		l.faults.config(where, "%s", text)
 		return nil
 	}
 	if !isCredential && mode&0o044 != 0 {
@@ -221,6 +225,7 @@ func (l *loader) check(layer []setting, origin map[string]string) map[string]any
 			l.faults.config(s.origin, "%s is a section: write [%s] and its keys below", shown(s.name), s.name)
 			continue
 		case !known:
+			l.dsnRefused = l.dsnRefused || strings.HasSuffix(s.name, ".dsn") || strings.HasSuffix(s.name, ".dsn_file")
 			l.faults.config(s.origin, "unknown key %s%s", shown(s.name), suggestKey(s.name))
 			continue
 		}
@@ -229,6 +234,7 @@ func (l *loader) check(layer []setting, origin map[string]string) map[string]any
 			wrong = check(k.name, value)
 		}
 		if wrong != "" {
+			l.dsnRefused = l.dsnRefused || s.name == "dsn" || s.name == "dsn_file"
 			l.faults.config(s.origin, "%s %s%s", k.name, got(k, s), wrong)
 			continue
 		}

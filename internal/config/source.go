@@ -20,39 +20,43 @@ var libpqVariables = []string{"PGSERVICE", "PGHOST", "PGDATABASE"}
 // environment, and DATABASE_URL, which Multica's own commands read.
 func (l *loader) resolveDSN(loaded *Loaded, layers [][]setting) {
 	source := dsnSource(layers)
-	text, mustHold := "", true
+	var text string
+	var found bool
 	switch {
+	case l.dsnRefused:
+		return
 	case len(source) > 1:
 		l.faults.config(source[1].origin, "dsn and dsn_file are both set: leave one of them")
 		return
 	case len(source) == 1 && source[0].name == "dsn":
-		text, loaded.DSNFile = loaded.DSN, ""
+		text, found = loaded.DSN, true
+		loaded.DSNFile = ""
 	case len(source) == 1:
-		if loaded.DSNFile == "" && loaded.Origin["dsn_file"] != DefaultOrigin {
-			l.faults.config(source[0].origin, "dsn_file is empty")
-			return
-		}
-		text = l.dsnFromFile(loaded)
+		text, found = l.dsnFromFile(loaded)
 		loaded.Origin["dsn"] = "dsn_file " + loaded.DSNFile
+	case l.libpqSays(loaded):
+		return
 	default:
-		text, mustHold = l.dsnFromSurroundings(loaded)
+		text, found = l.dsnFromSurroundings(loaded)
 	}
-	if len(l.faults.lines) > 0 && text == "" {
-		return // the fault is told already
+	if !found {
+		return
 	}
-	if mustHold && strings.TrimSpace(text) == "" {
+	text = strings.TrimSpace(text)
+	if text == "" {
 		l.faults.add(problem.Config, loaded.Origin["dsn"], dsnHint(loaded.Path), "the DSN is empty")
 		return
 	}
-	loaded.DSN = l.withCredentials(strings.TrimSpace(text), loaded.Origin["dsn"])
+	loaded.DSN = l.withCredentials(text, loaded.Origin["dsn"])
 }
 
 // dsnSource returns the settings of the highest layer that says where the DSN is.
+// An empty dsn_file says nothing, like the default; an empty dsn is a slip.
 func dsnSource(layers [][]setting) []setting {
 	for i := len(layers) - 1; i >= 0; i-- {
 		var found []setting
 		for _, s := range layers[i] {
-			if s.name == "dsn" || s.name == "dsn_file" {
+			if s.name == "dsn" || s.name == "dsn_file" && s.value != "" {
 				found = append(found, s)
 			}
 		}
@@ -63,38 +67,35 @@ func dsnSource(layers [][]setting) []setting {
 	return nil
 }
 
-func (l *loader) dsnFromFile(loaded *Loaded) string {
+// dsnFromFile reads dsn_file; where that is not found, the fault is noted.
+func (l *loader) dsnFromFile(loaded *Loaded) (text string, found bool) {
 	path, isCredential := loaded.DSNFile, false
-	if name, ok := strings.CutPrefix(loaded.DSNFile, credentialPrefix); ok {
+	if name, ok := strings.CutPrefix(path, credentialPrefix); ok {
 		path, isCredential = l.credential(name, loaded.Origin["dsn_file"]), true
-	}
-	if path == "" {
-		return ""
+		if path == "" {
+			return "", false
+		}
 	}
 	content, mode, err := read(path)
 	if err != nil {
 		l.unreadable(path, "the file with the DSN", err)
-		return ""
+		return "", false
 	}
-	text := strings.TrimSpace(string(content))
-	if text == "" {
-		l.faults.config(path, "the file holds no DSN")
-	}
+	text = string(content)
 	if !isCredential && mode&0o044 != 0 && holdsSecret(text) {
 		loaded.Warnings = append(loaded.Warnings, readableByOthers(path, mode))
 	}
-	return text
+	return text, true
 }
 
-// dsnFromSurroundings looks where nothing in the configuration says where the
-// DSN is. An empty text may be right then: libpq's variables say it all.
-func (l *loader) dsnFromSurroundings(loaded *Loaded) (text string, mustHold bool) {
-	if l.credentials != "" {
-		path := filepath.Join(l.credentials, "dsn")
-		if content, _, err := read(path); err == nil {
-			loaded.Origin["dsn"] = "credential dsn"
-			return string(content), true
-		}
+// credentialDSN is the name of the credential that is the DSN without a word in the configuration.
+const credentialDSN = "dsn"
+
+// libpqSays tells whether libpq's variables name the database, with no
+// credential before them; the DSN may stay empty then.
+func (l *loader) libpqSays(loaded *Loaded) bool {
+	if _, ok := l.credentialText(); ok {
+		return false
 	}
 	var set []string
 	for _, name := range libpqVariables {
@@ -102,9 +103,26 @@ func (l *loader) dsnFromSurroundings(loaded *Loaded) (text string, mustHold bool
 			set = append(set, name)
 		}
 	}
-	if len(set) > 0 {
-		loaded.Origin["dsn"] = strings.Join(set, ", ")
+	if len(set) == 0 {
+		return false
+	}
+	loaded.Origin["dsn"] = strings.Join(set, ", ")
+	return true
+}
+
+func (l *loader) credentialText() (text string, found bool) {
+	if l.credentials == "" {
 		return "", false
+	}
+	content, _, err := read(filepath.Join(l.credentials, credentialDSN))
+	return string(content), err == nil
+}
+
+// dsnFromSurroundings looks where nothing in the configuration says where the DSN is.
+func (l *loader) dsnFromSurroundings(loaded *Loaded) (text string, found bool) {
+	if text, found := l.credentialText(); found {
+		loaded.Origin["dsn"] = "credential " + credentialDSN
+		return text, true
 	}
 	if text := l.getenv("DATABASE_URL"); text != "" {
 		loaded.Origin["dsn"] = "DATABASE_URL"
@@ -112,7 +130,7 @@ func (l *loader) dsnFromSurroundings(loaded *Loaded) (text string, mustHold bool
 	}
 	if l.missing != "" {
 		l.faults.add(problem.Config, "", dsnHint(l.missing), "no DSN: there is no %s, and nothing else says which database", l.missing)
-	} else if len(l.faults.lines) == 0 {
+	} else {
 		l.faults.add(problem.Config, loaded.Path, dsnHint(loaded.Path), "no DSN: nothing says which database")
 	}
 	return "", false

@@ -157,24 +157,24 @@ func parseURL(scheme, rest string) (DSN, error) {
 	d := DSN{url: true, parts: []part{{text: scheme}}}
 	ok := true
 	add := func(key, text string) {
-		value, err := url.PathUnescape(text)
-		ok = ok && err == nil
+		value, decoded := decode(text)
+		ok = ok && decoded
 		d.parts = append(d.parts, part{text: text, key: key, value: value})
 	}
 	punctuation := func(text string) { d.parts = append(d.parts, part{text: text}) }
 
-	rest, query, hasQuery := strings.Cut(rest, "?")
-	authority, database, hasDatabase := strings.Cut(rest, "/")
-	if at := strings.IndexByte(authority, '@'); at >= 0 {
-		user, password, hasPassword := strings.Cut(authority[:at], ":")
+	if at := strings.IndexAny(rest, "@/"); at >= 0 && rest[at] == '@' {
+		user, password, hasPassword := strings.Cut(rest[:at], ":")
 		add("user", user)
 		if hasPassword {
 			punctuation(":")
 			add("password", password)
 		}
 		punctuation("@")
-		authority = authority[at+1:]
+		rest = rest[at+1:]
 	}
+	rest, query, hasQuery := strings.Cut(rest, "?")
+	authority, database, hasDatabase := strings.Cut(rest, "/")
 	// An @ that is left is most likely part of a password that was not escaped.
 	if strings.ContainsRune(authority, '@') || strings.ContainsRune(database, '@') || !plausibleHosts(authority) {
 		return DSN{}, ErrMalformed
@@ -188,8 +188,8 @@ func parseURL(scheme, rest string) (DSN, error) {
 		separator := "?"
 		for pair := range strings.SplitSeq(query, "&") {
 			key, value, hasValue := strings.Cut(pair, "=")
-			name, err := url.PathUnescape(key)
-			if err != nil || !hasValue && pair != "" {
+			name, decoded := decode(key)
+			if !decoded || !hasValue && pair != "" {
 				return DSN{}, ErrMalformed
 			}
 			punctuation(separator + key)
@@ -204,6 +204,13 @@ func parseURL(scheme, rest string) (DSN, error) {
 		return DSN{}, ErrMalformed
 	}
 	return d, nil
+}
+
+// decode reads a piece of a URL as libpq does: spaces around it do not count, and inside it are refused.
+func decode(text string) (string, bool) {
+	text = strings.Trim(text, " ")
+	value, err := url.PathUnescape(text)
+	return value, err == nil && !strings.Contains(text, " ")
 }
 
 // plausibleHosts tells whether each host's port is a number: a password with an
