@@ -216,6 +216,9 @@ func decode(text string) (string, bool) {
 // plausibleHosts tells whether each host's port is a number: a password with an
 // unescaped character ends up there.
 func plausibleHosts(hosts string) bool {
+	if strings.Count(hosts, "[") != strings.Count(hosts, "]") {
+		return false // libpq lets an IPv6 address hold what ends a host elsewhere; none does
+	}
 	for host := range strings.SplitSeq(hosts, ",") {
 		if end := strings.LastIndexByte(host, ']'); end >= 0 {
 			host = host[end+1:]
