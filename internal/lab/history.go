@@ -195,8 +195,8 @@ func (h *history) tasks() iter.Seq[taskRow] {
 			runtime := h.world.runtimes[pick(r, s.Runtimes, s.Workspaces, agent.workspace)]
 			issue := h.world.issues[h.issueNumber(r, agent.workspace, float64(n)/float64(s.Tasks))]
 			main := r.IntN(len(h.models))
-			// The whole stint lies in the hour of its first task.
-			hour := h.timeAt(float64(n) / float64(s.Tasks)).Truncate(time.Hour)
+			// The whole stint lies in one hour, the last one's in the history's last.
+			hour := h.timeAt(float64(n+size) / float64(s.Tasks)).Truncate(time.Hour)
 			length := min(time.Hour, s.End.Sub(hour))
 			for range size {
 				ended := hour.Add(time.Duration(r.Float64() * float64(length))).Truncate(time.Microsecond)

@@ -17,6 +17,12 @@ var oracleSQL string
 //go:embed sql/oracle_cost.sql
 var oracleCostSQL string
 
+//go:embed sql/rollup.sql
+var rollupSQL string
+
+//go:embed sql/rollup_cost.sql
+var rollupCostSQL string
+
 //go:embed sql/fingerprints.sql
 var fingerprintsSQL string
 
@@ -108,6 +114,24 @@ func hasCost(ctx context.Context, db Querier) (bool, error) {
 		return false, fmt.Errorf("looking for the cost columns: %w", err)
 	}
 	return costs, nil
+}
+
+// RollUp brings task_usage_hourly to where a long-running installation has it: all usage rolled
+// up, nothing queued, the watermark five minutes back. Plain SQL, no engine: for tests and
+// benchmarks that begin in the steady state.
+func RollUp(ctx context.Context, db Querier) error {
+	costs, err := hasCost(ctx, db)
+	if err != nil {
+		return err
+	}
+	sql := rollupSQL
+	if costs {
+		sql = rollupCostSQL
+	}
+	if _, err := db.Exec(ctx, sql); err != nil {
+		return fmt.Errorf("rolling everything up: %w", err)
+	}
+	return nil
 }
 
 // GuardRefusal is migration 103's refusal to go on.

@@ -33,29 +33,34 @@ BEGIN
         FROM task_usage_hourly_dirty
         WHERE enqueued_at < p_to
     ), recomputed AS MATERIALIZED (
-        SELECT d.bucket_hour, d.workspace_id, d.runtime_id, d.agent_id, d.project_id, d.provider, d.model,
-               sum(u.input_tokens) AS input_tokens, sum(u.output_tokens) AS output_tokens,
-               sum(u.cache_read_tokens) AS cache_read_tokens, sum(u.cache_write_tokens) AS cache_write_tokens,
-               count(DISTINCT t.id) AS task_count, count(*) AS event_count,
-               coalesce(sum(u.cost_usd_ticks), 0) AS cost_usd_ticks,
-               coalesce(sum(u.input_tokens) FILTER (WHERE u.cost_usd_ticks IS NULL), 0) AS uncosted_input_tokens,
-               coalesce(sum(u.output_tokens) FILTER (WHERE u.cost_usd_ticks IS NULL), 0) AS uncosted_output_tokens,
-               coalesce(sum(u.cache_read_tokens) FILTER (WHERE u.cost_usd_ticks IS NULL), 0) AS uncosted_cache_read_tokens,
-               coalesce(sum(u.cache_write_tokens) FILTER (WHERE u.cost_usd_ticks IS NULL), 0) AS uncosted_cache_write_tokens
-        FROM dirty d
-        JOIN agent a ON a.id = d.agent_id AND a.workspace_id = d.workspace_id
-        CROSS JOIN LATERAL (
-            SELECT q.id, q.issue_id FROM agent_task_queue q
-            WHERE q.agent_id = d.agent_id AND q.runtime_id = d.runtime_id OFFSET 0
-        ) t
-        CROSS JOIN LATERAL (
-            SELECT tu.* FROM task_usage tu
-            WHERE tu.task_id = t.id AND tu.provider = d.provider AND tu.model = d.model
-              AND task_usage_hour_bucket(tu.created_at) = d.bucket_hour OFFSET 0
-        ) u
-        LEFT JOIN issue i ON i.id = t.issue_id
-        WHERE i.project_id IS NOT DISTINCT FROM d.project_id
-        GROUP BY d.bucket_hour, d.workspace_id, d.runtime_id, d.agent_id, d.project_id, d.provider, d.model
+        SELECT v.bucket_hour, v.workspace_id, v.runtime_id, v.agent_id, v.project_id, v.provider, v.model,
+               sum(v.input_tokens) AS input_tokens, sum(v.output_tokens) AS output_tokens,
+               sum(v.cache_read_tokens) AS cache_read_tokens, sum(v.cache_write_tokens) AS cache_write_tokens,
+               count(DISTINCT v.task_id) AS task_count, count(*) AS event_count,
+               coalesce(sum(v.cost_usd_ticks), 0) AS cost_usd_ticks,
+               coalesce(sum(v.input_tokens) FILTER (WHERE v.cost_usd_ticks IS NULL), 0) AS uncosted_input_tokens,
+               coalesce(sum(v.output_tokens) FILTER (WHERE v.cost_usd_ticks IS NULL), 0) AS uncosted_output_tokens,
+               coalesce(sum(v.cache_read_tokens) FILTER (WHERE v.cost_usd_ticks IS NULL), 0) AS uncosted_cache_read_tokens,
+               coalesce(sum(v.cache_write_tokens) FILTER (WHERE v.cost_usd_ticks IS NULL), 0) AS uncosted_cache_write_tokens
+        FROM (
+            SELECT d.*, t.id AS task_id, t.issue_id, u.input_tokens, u.output_tokens,
+                   u.cache_read_tokens, u.cache_write_tokens, u.cost_usd_ticks
+            FROM dirty d
+            JOIN agent a ON a.id = d.agent_id AND a.workspace_id = d.workspace_id
+            CROSS JOIN LATERAL (
+                SELECT q.id, q.issue_id FROM agent_task_queue q
+                WHERE q.agent_id = d.agent_id AND q.runtime_id = d.runtime_id OFFSET 0
+            ) t
+            CROSS JOIN LATERAL (
+                SELECT tu.* FROM task_usage tu
+                WHERE tu.task_id = t.id AND tu.provider = d.provider AND tu.model = d.model
+                  AND task_usage_hour_bucket(tu.created_at) = d.bucket_hour OFFSET 0
+            ) u
+            OFFSET 0
+        ) v
+        LEFT JOIN issue i ON i.id = v.issue_id
+        WHERE i.project_id IS NOT DISTINCT FROM v.project_id
+        GROUP BY v.bucket_hour, v.workspace_id, v.runtime_id, v.agent_id, v.project_id, v.provider, v.model
     ), upserted AS (
         INSERT INTO task_usage_hourly AS h (
             bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
