@@ -52,6 +52,7 @@ self-hosted Multica read, and says so when it is behind or wrong.`,
 	)
 	root.AddCommand(
 		newRunCmd(a),
+		newBackfillCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 		newCompletionCmd(a),

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
-	"github.com/multica-rollup/multica-rollup/internal/notify"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
@@ -100,49 +99,4 @@ func (a *app) runEnded(st *report.State, watch *observer, err error) error {
 		}
 	}
 	return err
-}
-
-// observer passes the state on to the service manager and, on a terminal, to the eye.
-type observer struct {
-	a        *app
-	notifier *notify.Notifier
-	patience time.Duration // asked for beyond the present, whenever there is progress
-	told     time.Time
-	phase    report.Phase
-	paint    func(line string) // draws the progress line; nil where stderr is no terminal
-}
-
-// telling is how often STATUS= and the progress line change at the most.
-const telling = 200 * time.Millisecond
-
-func (a *app) newObserver(statementTimeout time.Duration) *observer {
-	n, err := notify.FromEnv()
-	if err != nil {
-		a.log().Warn("cannot talk to the service manager", journal.Reason(err.Error()))
-	}
-	return &observer{a: a, notifier: n, patience: statementTimeout + extension}
-}
-
-func (o *observer) observe(st *report.State) {
-	if st.Phase == o.phase && time.Since(o.told) < telling {
-		return
-	}
-	o.told, o.phase = time.Now(), st.Phase
-	o.tell(st)
-	_ = o.notifier.ExtendTimeout(o.patience) // without a manager's ear the default time-out stays
-}
-
-func (o *observer) last(st *report.State) {
-	o.tell(st)
-	if o.paint != nil {
-		o.paint("")
-	}
-}
-
-func (o *observer) tell(st *report.State) {
-	line := o.a.loaded.Redact(st.Line())
-	_ = o.notifier.Status(line) // the journal has the result as well
-	if o.paint != nil && st.Finished.IsZero() {
-		o.paint(line)
-	}
 }

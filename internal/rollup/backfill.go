@@ -1,0 +1,367 @@
+package rollup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// BackfillOptions are what a backfill is asked for.
+type BackfillOptions struct {
+	MonthsBack   int       // 0: all of history; else the calendar month (UTC) that many months ago and all since
+	From         time.Time // zero: the oldest event
+	ForcePartial bool      // the watermark may pass over history that is left out
+	Restart      bool      // forget the place of an unfinished backfill
+	// Until ends the backfill early, when it says so after a step. Nil means never.
+	Until func(ctx context.Context, q pg.Querier) (bool, error)
+}
+
+// BackfillPlan is what a backfill would do.
+type BackfillPlan struct {
+	From      time.Time      `json:"from"`             // where the pass begins
+	To        time.Time      `json:"to"`               // the horizon it goes to
+	Cursor    time.Time      `json:"cursor"`           // where it goes on
+	Watermark time.Time      `json:"watermark"`        // as it is now
+	Done      int64          `json:"done"`             // usage rows done by an interrupted backfill
+	Total     int64          `json:"total"`            // usage rows of the pass
+	Months    []Month        `json:"months,omitempty"` // of what is to do
+	Resumed   bool           `json:"resumed"`
+	GivesUp   *state.GivenUp `json:"gives_up,omitempty"` // history the watermark passes over
+	place     *state.Place
+	created   time.Time
+}
+
+// Month counts the usage rows of one month.
+type Month struct {
+	Month time.Time `json:"month"`
+	Rows  int64     `json:"rows"`
+}
+
+// Empty says whether there is no usage to roll up.
+func (p *BackfillPlan) Empty() bool { return p.Total == 0 && p.GivesUp == nil }
+
+// PlanBackfill finds out what a backfill would do, from real counts. It writes
+// nothing. A backfill that would silently leave history out is refused with a
+// problem of kind Usage.
+func (w *Walker) PlanBackfill(ctx context.Context, o BackfillOptions) (*BackfillPlan, error) {
+	p := &BackfillPlan{}
+	var oldest time.Time
+	err := w.with(ctx, func(conn *pgx.Conn) error {
+		mark, now, err := w.watermark(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if mark.After(now) {
+			return problem.New(problem.Failed, "multica-rollup run", "the watermark lies in the future (%s): a run takes it back", stamp(mark))
+		}
+		w.st.Watermark, p.Watermark = mark, mark
+		if err := w.lookAhead(ctx, conn); err != nil {
+			return err
+		}
+		oldest, w.st.Newest, p.created, err = readSpan(ctx, conn)
+		return err
+	})
+	if err != nil {
+		return nil, w.explain(err)
+	}
+	p.To = w.horizon.At
+	if oldest.IsZero() {
+		p.From, p.Cursor = p.Watermark, p.Watermark
+		return p, nil
+	}
+	if err := w.planStart(ctx, p, o, earlier(oldest, p.created)); err != nil {
+		return nil, err
+	}
+	return p, w.countMonths(ctx, p)
+}
+
+// planStart decides where the pass begins or goes on.
+func (w *Walker) planStart(ctx context.Context, p *BackfillPlan, o BackfillOptions, oldest time.Time) error {
+	begin := oldest.Truncate(time.Hour)
+	switch {
+	case o.MonthsBack > 0:
+		now := w.horizon.Now.UTC()
+		begin = later(begin, time.Date(now.Year(), now.Month()-time.Month(o.MonthsBack), 1, 0, 0, 0, 0, time.UTC))
+	case !o.From.IsZero():
+		begin = later(begin, o.From.Truncate(time.Hour))
+	}
+	chosen := o.MonthsBack > 0 || !o.From.IsZero()
+	place, err := w.loadPlace(o.Restart)
+	if err != nil {
+		return err
+	}
+	if place != nil && place.Engine != w.engine.Name() {
+		place = nil // the engines read different rows for one pass
+	}
+	if place != nil && chosen && !place.PassFrom.Equal(begin) {
+		return problem.New(problem.Usage, "multica-rollup backfill goes on with it; --restart forgets it",
+			"a backfill from %s is unfinished, at %s", stamp(place.PassFrom), stamp(place.Cursor))
+	}
+	if place != nil {
+		p.place, p.Resumed = place, true
+		// Should the server have lost the watermark's last steps, the walk goes back with it.
+		p.From, p.To, p.Cursor, p.Done = place.PassFrom, place.PassTo, place.Cursor, place.Done
+		return nil
+	}
+	p.From, p.Cursor = begin, begin
+	if p.Watermark.Before(begin) {
+		if err := w.planPartial(ctx, p, o, begin); err != nil {
+			return err
+		}
+		if p.GivesUp == nil { // nothing lies between: the walk covers it as it comes
+			p.From, p.Cursor = p.Watermark, p.Watermark
+		}
+	}
+	return nil
+}
+
+// planPartial finds out what the watermark would pass over.
+func (w *Walker) planPartial(ctx context.Context, p *BackfillPlan, o BackfillOptions, begin time.Time) error {
+	var skipped int64
+	var oldest *time.Time
+	err := w.with(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, statement("count_skipped", false), p.Watermark, begin).Scan(&skipped, &oldest)
+	})
+	if err != nil {
+		return w.explain(fmt.Errorf("counting what would be left out: %w", err))
+	}
+	if skipped == 0 {
+		return nil
+	}
+	if !o.ForcePartial {
+		return problem.New(problem.Usage, "leave the limit away to roll up all of it, or give it up for good with --force-partial",
+			"beginning at %s would leave %s usage rows since %s out for good", begin.Format("2006-01-02"), report.Count(skipped), oldest.UTC().Format("January 2006"))
+	}
+	p.GivesUp = &state.GivenUp{Before: begin, Events: skipped, At: w.horizon.Now}
+	return nil
+}
+
+func (w *Walker) loadPlace(restart bool) (*state.Place, error) {
+	if w.store == nil || restart {
+		return nil, nil
+	}
+	place, err := w.store.LoadPlace()
+	if damaged, ok := errors.AsType[*state.DamagedError](err); ok {
+		w.warn(journal.StateUnwritable, damaged.Error()+"; the backfill starts over")
+		return nil, nil
+	}
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Failed, "look at the state directory "+w.store.Dir(), "%v", err)
+	}
+	return place, nil
+}
+
+func (w *Walker) countMonths(ctx context.Context, p *BackfillPlan) error {
+	err := w.with(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, statement("count_months", false), p.Cursor, p.To)
+		if err != nil {
+			return err
+		}
+		p.Months, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Month])
+		return err
+	})
+	if err != nil {
+		return w.explain(fmt.Errorf("counting usage rows: %w", err))
+	}
+	p.Total = p.Done
+	for _, m := range p.Months {
+		p.Total += m.Rows
+	}
+	return nil
+}
+
+// Backfill carries out a plan: the pass over history, then the walk to the
+// horizon, what is owed, and the queue. It can be interrupted at any instant;
+// the next one goes on. Its errors are as Run's, except that a lock held by
+// another all along is a problem of kind TryAgain.
+func (w *Walker) Backfill(ctx context.Context, p *BackfillPlan, o BackfillOptions) error {
+	err := w.backfill(ctx, p, o)
+	if busy, ok := errors.AsType[*BusyError](err); ok {
+		err = problem.Wrap(busy, problem.TryAgain, "multica-rollup backfill goes on from here when the other is done", "%s", busy.Error())
+	}
+	return w.finish(ctx, err)
+}
+
+func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOptions) error {
+	begun := time.Now()
+	w.st.Progress = &report.Progress{Done: p.Done, Total: p.Total}
+	w.phase(report.Walking)
+	if p.GivesUp != nil {
+		if err := w.giveUp(ctx, p.GivesUp); err != nil {
+			return err
+		}
+	}
+	place := p.place
+	if place == nil {
+		place = &state.Place{Engine: w.engine.Name(), PassFrom: p.From, PassTo: p.To, Cursor: p.Cursor, StartedAt: time.Now(), Partial: p.GivesUp}
+	}
+	place.Total, place.Done = p.Total, p.Done
+	save := func() error {
+		if w.store == nil {
+			return nil
+		}
+		place.UpdatedAt = time.Now()
+		if err := w.store.SavePlace(*place); err != nil {
+			return problem.Wrap(err, problem.Failed, "see that "+w.store.Dir()+" can be written and has room", "%v", err)
+		}
+		return nil
+	}
+	if err := save(); err != nil {
+		return err
+	}
+	l := &leg{
+		cursor: p.Cursor, end: place.PassTo, moves: true,
+		planner: planner{
+			pass: Pass{Start: place.PassFrom, End: place.PassTo}, byHours: !w.engine.OneSnapshot(),
+			history: w.engine.Name() == "set" && !p.created.IsZero() && !p.created.Before(place.PassFrom),
+		},
+	}
+	until := &watchUntil{w: w, until: o.Until}
+	l.done = func(cursor time.Time, r Result) error {
+		place.Cursor, place.Done = cursor, place.Done+r.Read
+		place.Total = max(place.Total, place.Done)
+		w.progress(place, p.Done, begun)
+		if err := save(); err != nil {
+			return err
+		}
+		return until.check(ctx)
+	}
+	_, err := w.walk(ctx, l)
+	if until.met || err != nil {
+		return until.ended(err)
+	}
+	if err := w.passed(p.From, place.PassTo, p.GivesUp == nil && p.From.Compare(earlier(p.created, p.Watermark)) <= 0); err != nil {
+		return err
+	}
+	return w.arrive(ctx)
+}
+
+// progress renews the figures that progress is shown by.
+func (w *Walker) progress(place *state.Place, before int64, begun time.Time) {
+	elapsed := time.Since(begun).Seconds()
+	pr := &report.Progress{Done: place.Done, Total: place.Total}
+	if elapsed > 0 {
+		pr.PerSecond = float64(place.Done-before) / elapsed
+	}
+	if pr.PerSecond > 0 {
+		pr.ETASecs = float64(pr.Total-pr.Done) / pr.PerSecond
+		pr.ETA = time.Duration(pr.ETASecs * float64(time.Second))
+	}
+	w.st.Progress = pr
+	w.observe()
+}
+
+// giveUp moves the watermark past history that is left out, and records it.
+func (w *Walker) giveUp(ctx context.Context, g *state.GivenUp) error {
+	if err := w.remember(func(m *state.Memory) { m.GivenUp, m.Intent = g, g.Before }); err != nil {
+		return err
+	}
+	settings := w.settings()
+	settings.RepeatableRead = false
+	for {
+		err := w.with(ctx, func(conn *pgx.Conn) error {
+			return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
+				if err := pg.Lock(ctx, tx); err != nil {
+					return err
+				}
+				return w.advance(ctx, tx, g.Before, 0)
+			})
+		})
+		if pg.SQLState(err) == pg.StateLockNotAvailable {
+			if err := w.busy(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		w.log.Warn(fmt.Sprintf("the watermark passed over %s usage rows before %s, as asked; they are in no hourly row", report.Count(g.Events), stamp(g.Before)),
+			journal.HistoryGivenUp.Attr(), journal.Watermark(g.Before))
+		return nil
+	}
+}
+
+// passed notes that a pass is done: the gaps within it are settled, and a pass
+// over all of history takes back what an earlier one gave up.
+func (w *Walker) passed(from, to time.Time, all bool) error {
+	return w.remember(func(m *state.Memory) {
+		for _, d := range m.Debts {
+			if d.Kind == state.Gap && !d.From.Before(from) {
+				m.Settle(d, earlier(d.To, to))
+			}
+		}
+		if !m.Truth.IsZero() && m.Truth.Before(to) && !m.Truth.Before(from) {
+			m.Truth = earlier(to, w.st.Watermark)
+		}
+		if all {
+			m.GivenUp = nil
+		}
+	})
+}
+
+// arrive goes on as the walk: what came while history was rolled up, what is
+// owed, the queue. Then the backfill is done and its place is forgotten.
+func (w *Walker) arrive(ctx context.Context) error {
+	if err := w.locate(ctx); err != nil {
+		return err
+	}
+	if _, err := w.forward(ctx); err != nil {
+		return err
+	}
+	w.phase(report.Settling)
+	if _, err := w.settleDebts(ctx); err != nil {
+		return err
+	}
+	if _, err := w.drain(ctx); err != nil {
+		return err
+	}
+	w.st.Outcome = report.Current
+	if w.store == nil {
+		return nil
+	}
+	if err := w.store.ClearPlace(); err != nil {
+		return problem.Wrap(err, problem.Failed, "remove "+w.store.PlacePath(), "%v", err)
+	}
+	return nil
+}
+
+// watchUntil asks after each step whether the backfill has come far enough.
+type watchUntil struct {
+	w     *Walker
+	until func(ctx context.Context, q pg.Querier) (bool, error)
+	met   bool
+}
+
+var errFarEnough = errors.New("far enough")
+
+func (u *watchUntil) check(ctx context.Context) error {
+	if u.until == nil {
+		return nil
+	}
+	err := u.w.with(ctx, func(conn *pgx.Conn) (err error) {
+		u.met, err = u.until(ctx, conn)
+		return err
+	})
+	if err == nil && u.met {
+		err = errFarEnough
+	}
+	return err
+}
+
+func (u *watchUntil) ended(err error) error {
+	if errors.Is(err, errFarEnough) {
+		u.w.st.Outcome = report.Incomplete
+		return nil
+	}
+	return err
+}

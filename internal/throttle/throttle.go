@@ -1,0 +1,209 @@
+// Package throttle holds a backfill back between its slices, while the
+// database has better things to do. Each way of holding back shows its reason;
+// one that cannot be read says so once and holds nothing back.
+package throttle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/config"
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+)
+
+// poll is how often a reason to wait is looked at again.
+const poll = 2 * time.Second
+
+// telling is how often a wait that goes on is told to the log.
+const telling = 5 * time.Minute
+
+// Throttle applies the [backfill] section of the configuration.
+type Throttle struct {
+	sleep, maxReplicaLag      time.Duration
+	nice                      float64
+	maxActive, maxLockWaiters int
+	pauseFile                 string
+	window                    *Window
+	log                       *slog.Logger
+	now                       func() time.Time
+	unreadable                map[string]bool // signals that were found unreadable
+	told                      time.Time
+}
+
+// New returns a throttle for the configuration. The error is a problem of kind
+// Config where the window cannot be understood.
+func New(c config.Backfill, log *slog.Logger, now func() time.Time) (*Throttle, error) {
+	window, err := ParseWindow(c.Window)
+	if err != nil {
+		return nil, err
+	}
+	return &Throttle{
+		sleep: c.SleepBetweenSlices, maxReplicaLag: c.MaxReplicaLag, nice: c.Nice,
+		maxActive: c.MaxActive, maxLockWaiters: c.MaxLockWaiters, pauseFile: c.PauseFile,
+		window: window, log: log, now: now, unreadable: map[string]bool{},
+	}, nil
+}
+
+// Wait returns when the next slice may start: after the pause that the last
+// slice, which worked for took, has earned the database, and when no signal
+// holds back any more. say is told each reason, and "" when it is over.
+func (t *Throttle) Wait(ctx context.Context, q pg.Querier, took time.Duration, say func(string)) error {
+	waited := false
+	defer func() {
+		if waited {
+			say("")
+		}
+	}()
+	if pause := max(t.sleep, time.Duration(t.nice*float64(took))); pause > 0 {
+		if pause >= time.Second {
+			waited = true
+			say("pausing " + pause.Round(time.Millisecond).String() + " between slices")
+		}
+		if err := wait(ctx, pause); err != nil {
+			return err
+		}
+	}
+	for {
+		reason, err := t.reason(ctx, q)
+		if err != nil || reason == "" {
+			return err
+		}
+		if !waited || t.now().Sub(t.told) >= telling {
+			t.log.Info("the backfill waits: "+reason, journal.BackfillThrottled.Attr(), journal.Reason(reason))
+			t.told = t.now()
+		}
+		waited = true
+		say(reason)
+		if err := wait(ctx, poll); err != nil {
+			return err
+		}
+	}
+}
+
+// reason returns why the next slice must wait, "" where nothing holds it back.
+func (t *Throttle) reason(ctx context.Context, q pg.Querier) (string, error) {
+	if t.pauseFile != "" {
+		switch _, err := os.Stat(t.pauseFile); {
+		case err == nil:
+			return "the pause file " + t.pauseFile + " is there", nil
+		case !errors.Is(err, fs.ErrNotExist):
+			t.cannotRead("pause file", err)
+		}
+	}
+	if t.window != nil && !t.window.Contains(t.now()) {
+		return fmt.Sprintf("outside of the window %s", t.window), nil
+	}
+	if t.maxActive > 0 {
+		n, ok, err := t.count(ctx, q, "active sessions", "active")
+		if err != nil || (ok && n > t.maxActive) {
+			return fmt.Sprintf("%d sessions are active, at most %d are wanted", n, t.maxActive), err
+		}
+	}
+	if t.maxLockWaiters > 0 {
+		n, ok, err := t.count(ctx, q, "sessions waiting on locks", "waiters")
+		if err != nil || (ok && n > t.maxLockWaiters) {
+			return fmt.Sprintf("%d sessions wait on locks, at most %d are wanted", n, t.maxLockWaiters), err
+		}
+	}
+	if t.maxReplicaLag > 0 {
+		return t.replicaLag(ctx, q)
+	}
+	return "", nil
+}
+
+// count reads one number; ok is false where the server refuses it.
+func (t *Throttle) count(ctx context.Context, q pg.Querier, signal, name string) (n int, ok bool, err error) {
+	err = q.QueryRow(ctx, statement(name)).Scan(&n)
+	return n, err == nil, t.readable(signal, err)
+}
+
+func (t *Throttle) replicaLag(ctx context.Context, q pg.Querier) (string, error) {
+	var standbys, hidden int
+	var seconds float64
+	err := q.QueryRow(ctx, statement("replica_lag")).Scan(&standbys, &hidden, &seconds)
+	if err != nil {
+		return "", t.readable("replica lag", err)
+	}
+	if hidden > 0 {
+		t.cannotRead("replica lag", errors.New("pg_stat_replication is hidden from this role: grant pg_monitor"))
+	}
+	if lag := time.Duration(seconds * float64(time.Second)); lag > t.maxReplicaLag {
+		return fmt.Sprintf("a replica lags by %s, at most %s is wanted", lag.Round(time.Second), t.maxReplicaLag), nil
+	}
+	return "", nil
+}
+
+// readable passes on what ends the work (a lost connection, the end of ctx) and swallows a refusal.
+func (t *Throttle) readable(signal string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if pg.SQLState(err) == "" {
+		return fmt.Errorf("reading %s: %w", signal, err)
+	}
+	t.cannotRead(signal, err)
+	return nil
+}
+
+func (t *Throttle) cannotRead(signal string, err error) {
+	if t.unreadable[signal] {
+		return
+	}
+	t.unreadable[signal] = true
+	t.log.Warn("cannot read the signal "+signal+"; it holds nothing back", journal.BackfillThrottled.Attr(), journal.Reason(err.Error()))
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// Window is a daily span of local time, such as 22:00-06:00.
+type Window struct {
+	from, to int // minutes after midnight; from > to spans midnight
+	text     string
+}
+
+// ParseWindow reads "HH:MM-HH:MM"; nil for "". The error is a problem of kind Config.
+func ParseWindow(s string) (*Window, error) {
+	if s == "" {
+		return nil, nil
+	}
+	bad := problem.New(problem.Config, "write it as 22:00-06:00, in local time", "backfill.window %q is not a span of the day", s)
+	from, to, ok := strings.Cut(s, "-")
+	if !ok {
+		return nil, bad
+	}
+	a, errA := time.Parse("15:04", strings.TrimSpace(from))
+	b, errB := time.Parse("15:04", strings.TrimSpace(to))
+	if errA != nil || errB != nil || a.Equal(b) {
+		return nil, bad
+	}
+	return &Window{from: a.Hour()*60 + a.Minute(), to: b.Hour()*60 + b.Minute(), text: s}, nil
+}
+
+// Contains says whether t, in its own location, lies within the window.
+func (w *Window) Contains(t time.Time) bool {
+	m := t.Hour()*60 + t.Minute()
+	if w.from < w.to {
+		return m >= w.from && m < w.to
+	}
+	return m >= w.from || m < w.to
+}
+
+// String returns the window as it was written.
+func (w *Window) String() string { return w.text }
