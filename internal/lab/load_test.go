@@ -53,7 +53,7 @@ func TestLoadWritesEveryKindOfChangeThatTheWindowFunctionThenRollsUp(t *testing.
 			if diffs := differences(t, db.Conn); len(diffs) == 0 {
 				t.Error("load changed nothing that hourly shows")
 			}
-			exec(t, db.Conn, wholeWindow)
+			run(t, db.Conn, wholeWindow)
 			wantNoDifference(t, db.Conn)
 			if open := get[int](t, db.Conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"); open != 0 {
 				t.Errorf("%d transactions left open", open)
@@ -97,8 +97,8 @@ func TestOracleBeforeLeavesOutWhatNobodyHasHadToRollUpYet(t *testing.T) {
 		t.Fatal(err)
 	}
 	horizon := get[time.Time](t, db.Conn, "SELECT clock_timestamp()")
-	exec(t, db.Conn, "UPDATE task_usage SET input_tokens = input_tokens + 1, updated_at = now() WHERE id < '20000000-0000-4000-8000-000000000000'")
-	exec(t, db.Conn, "DELETE FROM task_usage WHERE id > 'e0000000-0000-4000-8000-000000000000'")
+	run(t, db.Conn, "UPDATE task_usage SET input_tokens = input_tokens + 1, updated_at = now() WHERE id < '20000000-0000-4000-8000-000000000000'")
+	run(t, db.Conn, "DELETE FROM task_usage WHERE id > 'e0000000-0000-4000-8000-000000000000'")
 	before, err := lab.OracleBefore(ctx, db.Conn, horizon)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestOracleBeforeLeavesOutWhatNobodyHasHadToRollUpYet(t *testing.T) {
 	if len(differences(t, db.Conn)) == 0 {
 		t.Error("no differences without a horizon, want those of the changes")
 	}
-	exec(t, db.Conn, "UPDATE task_usage_hourly SET event_count = event_count + 1 WHERE bucket_hour = (SELECT min(bucket_hour) FROM task_usage_hourly)")
+	run(t, db.Conn, "UPDATE task_usage_hourly SET event_count = event_count + 1 WHERE bucket_hour = (SELECT min(bucket_hour) FROM task_usage_hourly)")
 	if before, err = lab.OracleBefore(ctx, db.Conn, horizon); err != nil || len(before) == 0 {
 		t.Errorf("a wrong old bucket gives %d differences and %v, want it found", len(before), err)
 	}

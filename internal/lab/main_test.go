@@ -7,18 +7,15 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
-	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
 )
-
-func TestMain(m *testing.M) { labtest.Main(m) }
 
 // hourly are the generations that have the hourly pipeline.
 func hourly() []lab.Generation {
 	return []lab.Generation{lab.GenInterrupted, lab.Gen102, lab.Gen213, lab.Gen272}
 }
 
-// exec runs SQL that must work.
-func exec(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
+// run runs SQL that must work.
+func run(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 	t.Helper()
 	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)

@@ -59,12 +59,12 @@ func TestTriggersQueueTheKeysOfChangesThatUpdatedAtCannotShow(t *testing.T) {
 					t.Fatal(err)
 				}
 				wantNoDifference(t, db.Conn)
-				exec(t, db.Conn, change)
+				run(t, db.Conn, change)
 				if len(differences(t, db.Conn)) == 0 {
 					t.Fatal("the change left hourly right, so it proves nothing")
 				}
 				// No usage row's updated_at is in the window: what it does comes from the queue.
-				exec(t, db.Conn, "SELECT rollup_task_usage_hourly_window(now() - interval '1 us', now() + interval '1 second')")
+				run(t, db.Conn, "SELECT rollup_task_usage_hourly_window(now() - interval '1 us', now() + interval '1 second')")
 				wantNoDifference(t, db.Conn)
 				if left := get[int](t, db.Conn, "SELECT count(*) FROM task_usage_hourly_dirty"); left != 0 {
 					t.Errorf("%d queue rows left, want none", left)
@@ -77,9 +77,9 @@ func TestTriggersQueueTheKeysOfChangesThatUpdatedAtCannotShow(t *testing.T) {
 func TestAConflictingInvalidationKeepsTheGreaterEnqueuedAt(t *testing.T) {
 	db := labtest.New(t, lab.Gen272)
 	seed(t, db.Conn, lab.Shape{Seed: 3, Tasks: 20})
-	exec(t, db.Conn, "UPDATE agent_task_queue SET issue_id = NULL")
-	exec(t, db.Conn, "UPDATE task_usage_hourly_dirty SET enqueued_at = now() + interval '1 hour' WHERE project_id IS NULL")
-	exec(t, db.Conn, "DELETE FROM task_usage")
+	run(t, db.Conn, "UPDATE agent_task_queue SET issue_id = NULL")
+	run(t, db.Conn, "UPDATE task_usage_hourly_dirty SET enqueued_at = now() + interval '1 hour' WHERE project_id IS NULL")
+	run(t, db.Conn, "DELETE FROM task_usage")
 	if early := get[int](t, db.Conn, "SELECT count(*) FROM task_usage_hourly_dirty WHERE project_id IS NULL AND enqueued_at < now()"); early != 0 {
 		t.Errorf("%d keys moved back to an earlier enqueued_at", early)
 	}
@@ -93,11 +93,11 @@ func TestDeletingAnAgentLeavesItsBucketsAndQueuesNothing(t *testing.T) {
 			if err := lab.RollUp(context.Background(), db.Conn); err != nil {
 				t.Fatal(err)
 			}
-			exec(t, db.Conn, "DELETE FROM agent WHERE id = (SELECT agent_id FROM agent_task_queue LIMIT 1)")
+			run(t, db.Conn, "DELETE FROM agent WHERE id = (SELECT agent_id FROM agent_task_queue LIMIT 1)")
 			if queued := get[int](t, db.Conn, "SELECT count(*) FROM task_usage_hourly_dirty"); queued != 0 {
 				t.Errorf("%d keys queued, want none", queued)
 			}
-			exec(t, db.Conn, wholeWindow)
+			run(t, db.Conn, wholeWindow)
 			diffs := differences(t, db.Conn)
 			if len(diffs) == 0 {
 				t.Fatal("no difference: the agent's buckets are gone, want them left over")
@@ -137,12 +137,12 @@ func TestTheWindowFunctionVisitsTheAgentsWholeHistoryForEachKey(t *testing.T) {
 		db := labtest.New(t, lab.Gen272)
 		done := seed(t, db.Conn, lab.Shape{Seed: 5, Tasks: tasks, Workspaces: 1, Agents: 1, Runtimes: 1, Months: 1})
 		// The statistics count a table's index fetches; they must be flushed before they are read.
-		exec(t, db.Conn, "SELECT pg_stat_force_next_flush(), pg_stat_reset()")
+		run(t, db.Conn, "SELECT pg_stat_force_next_flush(), pg_stat_reset()")
 		keys := get[int](t, db.Conn, "SELECT rollup_task_usage_hourly_window($1, $2)", done.End.Add(-6*time.Hour), done.End)
 		if keys == 0 {
 			t.Fatal("the window found no key")
 		}
-		exec(t, db.Conn, "SELECT pg_stat_force_next_flush()")
+		run(t, db.Conn, "SELECT pg_stat_force_next_flush()")
 		scans := get[int](t, db.Conn, "SELECT sum(idx_scan) FROM pg_stat_user_indexes WHERE relname = 'task_usage'")
 		return float64(scans) / float64(keys)
 	}
@@ -154,12 +154,12 @@ func TestTheWindowFunctionVisitsTheAgentsWholeHistoryForEachKey(t *testing.T) {
 
 func TestATickMovesTheWatermarkOneDayAtMost(t *testing.T) {
 	db := labtest.New(t, lab.Gen272)
-	exec(t, db.Conn, "SELECT rollup_task_usage_hourly()")
+	run(t, db.Conn, "SELECT rollup_task_usage_hourly()")
 	if at := get[time.Time](t, db.Conn, "SELECT watermark_at FROM task_usage_hourly_rollup_state"); !at.Equal(time.Unix(86400, 0)) {
 		t.Errorf("after one tick from the epoch the watermark is %s, want one day later", at)
 	}
-	exec(t, db.Conn, "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - interval '1 hour'")
-	exec(t, db.Conn, "SELECT rollup_task_usage_hourly()")
+	run(t, db.Conn, "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - interval '1 hour'")
+	run(t, db.Conn, "SELECT rollup_task_usage_hourly()")
 	if behind := get[float64](t, db.Conn, "SELECT extract(epoch FROM now() - watermark_at) FROM task_usage_hourly_rollup_state"); behind < 299 || behind > 330 {
 		t.Errorf("a caught-up watermark is %.0f s behind, want five minutes", behind)
 	}
@@ -174,10 +174,10 @@ func TestATickPrunesInvalidationsItHasNotProcessed(t *testing.T) {
 	if err := lab.RollUp(context.Background(), db.Conn); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, db.Conn, "DELETE FROM task_usage")
-	exec(t, db.Conn, "UPDATE task_usage_hourly_dirty SET enqueued_at = now() - interval '8 days'")
-	exec(t, db.Conn, "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - interval '30 days'")
-	exec(t, db.Conn, "SELECT rollup_task_usage_hourly()")
+	run(t, db.Conn, "DELETE FROM task_usage")
+	run(t, db.Conn, "UPDATE task_usage_hourly_dirty SET enqueued_at = now() - interval '8 days'")
+	run(t, db.Conn, "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - interval '30 days'")
+	run(t, db.Conn, "SELECT rollup_task_usage_hourly()")
 	if left := get[int](t, db.Conn, "SELECT count(*) FROM task_usage_hourly_dirty"); left != 0 {
 		t.Errorf("%d queue rows left, want them pruned", left)
 	}
@@ -190,14 +190,14 @@ func TestACancelledTickLeaksTheLockBefore272(t *testing.T) {
 	for gen, wantLeak := range map[lab.Generation]bool{lab.Gen102: true, lab.Gen213: true, lab.Gen272: false} {
 		t.Run(string(gen), func(t *testing.T) {
 			db := labtest.New(t, gen)
-			exec(t, db.Conn, "SET statement_timeout = '200ms'")
+			run(t, db.Conn, "SET statement_timeout = '200ms'")
 			blocker := db.Connect(t)
-			exec(t, blocker, "BEGIN; LOCK TABLE task_usage_hourly_rollup_state")
+			run(t, blocker, "BEGIN; LOCK TABLE task_usage_hourly_rollup_state")
 			_, err := db.Conn.Exec(context.Background(), "SELECT rollup_task_usage_hourly()")
 			if pg.SQLState(err) != pg.StateQueryCanceled {
 				t.Fatalf("the tick ended with %v, want it cancelled", err)
 			}
-			exec(t, blocker, "ROLLBACK")
+			run(t, blocker, "ROLLBACK")
 			held := get[bool](t, blocker, "SELECT NOT pg_try_advisory_xact_lock(4246)")
 			if held != wantLeak {
 				t.Errorf("lock still held: %t, want %t", held, wantLeak)
@@ -213,9 +213,9 @@ func TestLastErrorIsLostWithTheTickThatWroteIt(t *testing.T) {
 	for _, gen := range []lab.Generation{lab.Gen102, lab.Gen272} {
 		t.Run(string(gen), func(t *testing.T) {
 			db := labtest.New(t, gen)
-			exec(t, db.Conn, "ALTER TABLE task_usage_hourly RENAME COLUMN task_count TO tasks")
+			run(t, db.Conn, "ALTER TABLE task_usage_hourly RENAME COLUMN task_count TO tasks")
 			seed(t, db.Conn, lab.Shape{Seed: 3, Tasks: 10})
-			exec(t, db.Conn, "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - interval '1 day'")
+			run(t, db.Conn, "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - interval '1 day'")
 			if _, err := db.Conn.Exec(context.Background(), "SELECT rollup_task_usage_hourly()"); err == nil {
 				t.Fatal("the tick succeeded, want it to fail on the missing column")
 			}
@@ -245,7 +245,7 @@ func TestTheGuardRefusesUntilHourlyHasCaughtUp(t *testing.T) {
 	if !strings.HasPrefix(refusal.Message, want) {
 		t.Errorf("the guard says\n%s, want it to begin\n%s", refusal.Message, want)
 	}
-	exec(t, db.Conn, "UPDATE task_usage_hourly_rollup_state SET watermark_at = $1", done.End.Add(-time.Hour))
+	run(t, db.Conn, "UPDATE task_usage_hourly_rollup_state SET watermark_at = $1", done.End.Add(-time.Hour))
 	if err := lab.GuardVerdict(ctx, db.Conn); err != nil {
 		t.Errorf("an hour behind the latest event the guard says %v, want it to pass", err)
 	}

@@ -109,7 +109,10 @@ func (s *Server) start(ctx context.Context, o Options, cred *syscall.Credential)
 	if err := s.launch(o, cred); err != nil {
 		return err
 	}
-	return s.awaitReady(ctx)
+	if err := s.awaitReady(ctx); err != nil || !o.Detach {
+		return err
+	}
+	return s.saveState()
 }
 
 // configure writes the lab's settings into the cluster. Its files stay owned by who made them.
@@ -218,7 +221,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	}
 }
 
-// Stop ends the server at once and removes its directory. On a reused server it does nothing.
+// Stop ends the server at once and removes its directory. On a reused or attached server it does nothing.
 func (s *Server) Stop() {
 	if s.dir == "" {
 		return
