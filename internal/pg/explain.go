@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -38,7 +39,7 @@ func explain(err error, target, role string) error {
 		if role == "" {
 			role = connecting.Config.User
 		}
-		return explainConnect(err, target, role)
+		return explainConnect(err, connecting.Config, target, role)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -73,27 +74,40 @@ func (f fault) problem(err error, target string) error {
 
 // explainConnect tells every distinct cause of a failed connection on one line:
 // the driver has tried each host, each of its addresses, with and without TLS.
-func explainConnect(err error, target, role string) error {
+func explainConnect(err error, config *pgconn.Config, target, role string) error {
 	var faults []fault
 	for _, leaf := range leaves(err) {
-		faults = append(faults, connectFault(leaf, role))
+		f := connectFault(leaf, role)
+		// With sslmode=prefer the attempt without TLS follows, and its outcome counts.
+		if f.text == noTLS && plainAllowed(config) {
+			continue
+		}
+		faults = append(faults, f)
 	}
-	top, texts := faults[0], []string{}
+	if len(faults) == 0 {
+		faults = append(faults, netFault(err))
+	}
+	top := faults[0]
 	for _, f := range faults {
 		if f.rank > top.rank {
 			top = f
 		}
 	}
-	texts = append(texts, top.text)
+	texts := []string{top.text}
 	for _, f := range faults {
-		// A server that answered is the cause; that the other TLS mode was refused
-		// as well, or the name's second address, only blurs it.
-		if top.rank == rankServer || contains(texts, f.text) {
-			continue
+		// A server that answered is the cause; that the other TLS mode or the
+		// name's second address did not work only blurs it.
+		if top.rank != rankServer && !slices.Contains(texts, f.text) {
+			texts = append(texts, f.text)
 		}
-		texts = append(texts, f.text)
 	}
 	return problem.Wrap(err, top.kind, top.hint, "connecting to %s: %s", target, strings.Join(texts, "; "))
+}
+
+// plainAllowed tells whether the DSN lets a connection go without TLS.
+func plainAllowed(config *pgconn.Config) bool {
+	return config.TLSConfig == nil ||
+		slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
 }
 
 // leaves takes joined errors apart.
@@ -109,15 +123,6 @@ func leaves(err error) []error {
 		e = errors.Unwrap(e)
 	}
 	return []error{err}
-}
-
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
 }
 
 // connectFault classes one attempt on one address.
@@ -138,6 +143,9 @@ func connectFault(err error, role string) fault {
 	}
 	return netFault(err)
 }
+
+// noTLS is the cause only where the DSN demands TLS.
+const noTLS = "the server offers no TLS"
 
 // tlsFault recognises what goes wrong while TLS is negotiated.
 func tlsFault(err error) (fault, bool) {
@@ -164,7 +172,7 @@ func tlsFault(err error) (fault, bool) {
 		f.text = "the server's certificate is not valid: " + oneLine(invalid.Error())
 		f.hint = "renew the server's certificate, or set the clock of this host"
 	case strings.Contains(err.Error(), "server refused TLS connection"):
-		f.text = "the server offers no TLS"
+		f.text = noTLS
 		f.hint = "turn ssl on in the server's postgresql.conf, or set sslmode=disable in the DSN if the network in between is trusted"
 	case isRecord:
 		f.text = "what answers does not speak TLS: " + oneLine(record.Msg)
@@ -172,7 +180,7 @@ func tlsFault(err error) (fault, bool) {
 	case isAlert:
 		f.text = "the server ended the TLS handshake: " + oneLine(alert.Error())
 		f.hint = "give the client certificate that the server asks for: sslcert=FILE sslkey=FILE in the DSN"
-	case strings.Contains(err.Error(), "tls error"):
+	case strings.Contains(err.Error(), "tls error") && !isTimeout(err):
 		f.text = "TLS could not be agreed on: " + oneLine(deepest(err).Error())
 		f.hint = "check sslmode and sslrootcert in the DSN"
 	default:
@@ -216,6 +224,8 @@ func netFault(err error) fault {
 	case isTimeout(err):
 		return fault{rankTimeout, problem.Unreachable, "no answer in time",
 			"check the host in the DSN and the firewall in between; connect_timeout=SECONDS in the DSN gives it longer"}
+	case strings.Contains(err.Error(), "invalid body length"), strings.Contains(err.Error(), "unknown message type"):
+		return fault{rankTLS, problem.Config, "what answers is no PostgreSQL server", "check host and port in the DSN"}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed),
 		strings.Contains(err.Error(), "unexpected EOF"), errors.Is(err, pgconn.ErrConnClosed):
 		return fault{rankOther, problem.Unreachable, "the server closed the connection",

@@ -16,6 +16,7 @@ const (
 	stateProtocolViolation   = "08P01" // what PgBouncer says all its own refusals with
 	stateUndefinedObject     = "42704"
 	stateOutOfMemory         = "53200"
+	stateWrongObjectState    = "55000" // a database with ALLOW_CONNECTIONS false, among much else
 	stateIdleSessionTimeout  = "57P05"
 	stateIdleInTransaction   = "25P03"
 	stateInvalidSchemaName   = "3F000"
@@ -67,6 +68,11 @@ func serverFault(e *pgconn.PgError, role string) fault {
 		if strings.Contains(message, "parameter") {
 			f.kind = problem.Config
 			f.hint = "remove that parameter from the DSN, or from PGOPTIONS"
+		}
+	case stateWrongObjectState:
+		if strings.Contains(message, "accepting connections") {
+			f.kind = problem.Config
+			f.hint = "name Multica's database in the DSN, or ALTER DATABASE … ALLOW_CONNECTIONS true"
 		}
 	case stateInvalidSchemaName:
 		f.kind = problem.Config
