@@ -1,0 +1,296 @@
+package configs_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/lab"
+)
+
+// image is a built container image, unpacked.
+type image struct {
+	root   string // its root file system, read-only but for the state directory
+	layers []string
+	Config struct {
+		User       string
+		Env        []string
+		Entrypoint []string
+		Cmd        []string
+	} `json:"config"`
+	Architecture string `json:"architecture"`
+}
+
+// stateDir is the image's one directory that may be written.
+const stateDir = "/var/lib/multica-rollup"
+
+// imageUser is the user and group of the image, in the manifests too.
+const imageUser = 65532
+
+// build builds the image and unpacks what a container runtime would load.
+func build(t *testing.T) *image {
+	t.Helper()
+	out := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "../packaging/image.sh", out)
+	cmd.Env = append(os.Environ(), "VERSION=0.0.0-test")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	printed, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("building the image: %v\n%s", err, stderr.Bytes())
+	}
+	archive := strings.TrimSpace(string(printed))
+	unpacked := t.TempDir()
+	untar(t, archive, unpacked)
+
+	var contents []struct {
+		Config   string
+		RepoTags []string
+		Layers   []string
+	}
+	readJSON(t, filepath.Join(unpacked, "manifest.json"), &contents)
+	if len(contents) != 1 || !slices.ContainsFunc(contents[0].RepoTags, func(tag string) bool { return strings.HasSuffix(tag, "multica-rollup:0.0.0-test") }) {
+		t.Fatalf("the archive holds %+v", contents)
+	}
+	img := &image{root: t.TempDir()}
+	readJSON(t, filepath.Join(unpacked, contents[0].Config), img)
+	for _, layer := range contents[0].Layers {
+		img.layers = append(img.layers, untar(t, filepath.Join(unpacked, layer), img.root)...)
+	}
+	return img
+}
+
+func readJSON(t *testing.T, path string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatalf("%s: %v", filepath.Base(path), err)
+	}
+}
+
+// untar unpacks an archive of directories and files and returns its names.
+func untar(t *testing.T, archive, into string) []string {
+	t.Helper()
+	f, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var names []string
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return names
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, h.Name)
+		path := filepath.Join(into, filepath.Clean("/"+h.Name))
+		switch h.Typeflag {
+		case tar.TypeDir:
+			err = os.MkdirAll(path, 0o755)
+		case tar.TypeReg:
+			if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+				err = unpackFile(path, h.FileInfo().Mode(), r)
+			}
+		case tar.TypeSymlink: // the archive's own, for older readers; the image has none
+			continue
+		default:
+			t.Fatalf("%s: neither a file nor a directory", h.Name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func unpackFile(path string, mode fs.FileMode, from io.Reader) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode.Perm())
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(f, from); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+// seal makes the root file system what a runtime makes of it: read-only, with
+// a volume of the user's mounted on the state directory, and open to that user.
+func (img *image) seal(t *testing.T) {
+	t.Helper()
+	chmod := func(mode fs.FileMode) {
+		err := filepath.WalkDir(img.root, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				err = os.Chmod(path, mode)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { chmod(0o755) })
+	chmod(0o555)
+	volume := filepath.Join(img.root, stateDir)
+	if err := os.Chmod(volume, 0o770); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(volume, imageUser, imageUser); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Dir(img.root), 0o711); err != nil { // the test's own, closed to other users
+		t.Fatal(err)
+	}
+}
+
+// command returns a process in the image: its root, its user, these variables
+// and no others, and no capabilities.
+func (img *image) command(ctx context.Context, args, env []string) *exec.Cmd {
+	line := append(slices.Clone(img.Config.Entrypoint), args...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.Dir = "/"
+	cmd.Env = append(slices.Clone(img.Config.Env), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: img.root}
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: imageUser, Gid: imageUser}
+		return cmd
+	}
+	// Elsewhere only a user namespace of one's own may change the root.
+	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
+	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: imageUser, HostID: os.Geteuid(), Size: 1}}
+	cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: imageUser, HostID: os.Getegid(), Size: 1}}
+	return cmd
+}
+
+// database is a Multica-shaped database with usage, on a server that listens on TCP.
+type database struct {
+	dsn  string // over TCP
+	conn *pgx.Conn
+}
+
+func newDatabases(t *testing.T) func(t *testing.T, name string, gen lab.Generation) database {
+	t.Helper()
+	server, err := lab.Start(t.Context(), lab.Options{TCP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	return func(t *testing.T, name string, gen lab.Generation) database {
+		t.Helper()
+		if err := server.CreateDatabase(t.Context(), name, gen); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := pgx.Connect(t.Context(), server.DSN(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the server ends anyway
+		seeded, err := lab.Seed(t.Context(), conn, lab.Typical(7, 300))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seeded.UsageRows == 0 {
+			t.Fatal("no usage to roll up")
+		}
+		return database{dsn: server.TCPDSN(name), conn: conn}
+	}
+}
+
+// wantCurrent checks the hourly table against a recount of the raw usage.
+func (db database) wantCurrent(t *testing.T) {
+	t.Helper()
+	diffs, err := lab.Oracle(t.Context(), db.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows int
+	if err := db.conn.QueryRow(t.Context(), "select count(*) from task_usage_hourly").Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	if len(diffs) > 0 || rows == 0 {
+		t.Errorf("%d hourly rows, of which %d differ from the raw usage", rows, len(diffs))
+	}
+}
+
+func TestTheImageHoldsTheProgramAndNothingElse(t *testing.T) {
+	img := build(t)
+	var files []string
+	for _, name := range img.layers {
+		if !strings.HasSuffix(name, "/") {
+			files = append(files, name)
+		}
+	}
+	if !slices.Equal(files, []string{"multica-rollup"}) {
+		t.Errorf("files %q", files)
+	}
+	if img.Config.User != "65532:65532" || !slices.Equal(img.Config.Entrypoint, []string{"/multica-rollup"}) || !slices.Equal(img.Config.Cmd, []string{"run"}) {
+		t.Errorf("configuration %+v", img.Config)
+	}
+	// A dynamic program would find no libraries in there, and end before main.
+	img.seal(t)
+	out, err := img.command(t.Context(), []string{"version"}, nil).CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("0.0.0-test")) {
+		t.Errorf("version: %v: %s", err, out)
+	}
+}
+
+func TestTheManifestsRollUpInTheImage(t *testing.T) {
+	img := build(t)
+	img.seal(t)
+	create := newDatabases(t)
+	databases := map[string]lab.Generation{"cronjob.yaml": lab.Gen102, "backfill-job.yaml": lab.GenInterrupted}
+	for name, j := range jobs(t) {
+		t.Run(name, func(t *testing.T) {
+			db := create(t, strings.TrimSuffix(name, ".yaml"), databases[name])
+			p := j.Template.Spec
+			c := p.Containers[0]
+			if c.Image != "multica-rollup" || len(c.Command) > 0 || p.SecurityContext.RunAsUser != imageUser || p.SecurityContext.FSGroup != imageUser {
+				t.Fatalf("image %q, command %q, %+v: not what packaging/image.sh builds", c.Image, c.Command, p.SecurityContext)
+			}
+			var env []string
+			for _, e := range c.Env {
+				if dsnFromSecret(e) {
+					e.Value = db.dsn
+				}
+				env = append(env, e.Name+"="+e.Value)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			out, err := img.command(ctx, c.Args, env).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			db.wantCurrent(t)
+			for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+				if !json.Valid([]byte(line)) {
+					t.Errorf("log_format is json, but the log has %q", line)
+				}
+			}
+			if bytes.Contains(out, []byte("remembered")) {
+				t.Errorf("the state directory cannot be used:\n%s", out)
+			}
+		})
+	}
+}
