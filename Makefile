@@ -35,6 +35,11 @@ demo: ## a throw-away database with sample usage, rolled up before your eyes
 packages: ## dist/*.deb and dist/*.rpm for amd64 and arm64
 	@packaging/build.sh
 
+.PHONY: image
+image: ## dist/*.image.tar, the container image of this machine's architecture (needs buildah)
+	@$(DEPS) image
+	@packaging/image.sh
+
 .PHONY: lint-packages
 lint-packages: packages ## lintian and rpmlint on dist/
 	@$(DEPS) packages

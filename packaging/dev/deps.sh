@@ -37,7 +37,14 @@ need_group() {
       ;;
     test)
       need_group demo
+      need_group image
       need pgbouncer pgbouncer
+      need prometheus promtool
+      ;;
+    image)
+      need_go
+      need buildah buildah
+      need uidmap newuidmap
       ;;
     lint)
       need_go
@@ -61,7 +68,7 @@ need_group() {
       need zstd zstd
       [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
       ;;
-    *) die "unknown group '$1'" "demo, test, lint, packages, repo or e2e" ;;
+    *) die "unknown group '$1'" "demo, test, image, lint, packages, repo or e2e" ;;
   esac
 }
 
