@@ -19,9 +19,8 @@ type TxSettings struct {
 	StatementTimeout time.Duration // longest single statement; 0 means no limit
 	RepeatableRead   bool          // one snapshot for the whole transaction
 	ReadOnly         bool
-	AsyncCommit      bool   // the commit may be lost by a server crash (never torn); only where the work is idempotent
-	WorkMem          string // work_mem, such as "64MB"; "" leaves the server's
-	NoClientCheck    bool   // the server's platform cannot watch for a lost client
+	AsyncCommit      bool // the commit may be lost by a server crash (never torn); only where the work is idempotent
+	NoClientCheck    bool // the server's platform cannot watch for a lost client
 }
 
 // idleInTransaction ends our own transaction where this process is stopped or
@@ -58,9 +57,6 @@ func (s TxSettings) begin() string {
 	b.WriteString("; set local jit = off")
 	if s.AsyncCommit {
 		b.WriteString("; set local synchronous_commit = off")
-	}
-	if s.WorkMem != "" {
-		fmt.Fprintf(&b, "; set local work_mem = '%s'", s.WorkMem)
 	}
 	return b.String()
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
-// settle is how far the horizon trails the clock, as in Multica's own tick.
+// settle is how far by default the horizon trails the clock, as in Multica's own tick.
 const settle = 5 * time.Minute
 
 // Horizon is up to where the watermark may go, as read at one moment. It stays
@@ -41,9 +41,10 @@ type session struct {
 // transaction (pg_stat_activity is cached within one), in an order that leaves
 // no gap: the clock first, so that what starts later is later; prepared
 // transactions after open ones, so that one being prepared is in either.
-// watermark is where the walk stands, hold the longest that one transaction
-// may hold it back; negative means for ever (nowhere to remember a debt).
-func readHorizon(ctx context.Context, q pg.Querier, watermark time.Time, hold time.Duration) (*Horizon, error) {
+// watermark is where the walk stands, settle how far the horizon trails the
+// clock, hold the longest that one transaction may hold it back; negative means
+// for ever (nowhere to remember a debt).
+func readHorizon(ctx context.Context, q pg.Querier, watermark time.Time, settle, hold time.Duration) (*Horizon, error) {
 	h := &Horizon{}
 	var postmaster time.Time
 	if err := q.QueryRow(ctx, "select clock_timestamp(), pg_postmaster_start_time()").Scan(&h.Now, &postmaster); err != nil {

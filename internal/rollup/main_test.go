@@ -3,6 +3,7 @@ package rollup_test
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"testing"
 	"time"
 
@@ -26,12 +27,24 @@ var engines = []string{"set", "function"}
 type agent struct {
 	t    testing.TB
 	db   *labtest.DB
+	dsn  string
 	opts rollup.Options
+}
+
+// as has the agent log in as another role.
+func (a *agent) as(role string) {
+	a.t.Helper()
+	u, err := url.Parse(a.dsn)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	u.User = url.User(role)
+	a.dsn = u.String()
 }
 
 func newAgent(t testing.TB, db *labtest.DB, engine string) *agent {
 	t.Helper()
-	return &agent{t: t, db: db, opts: rollup.Options{
+	return &agent{t: t, db: db, dsn: db.DSN, opts: rollup.Options{
 		Command: "run", Engine: engine, Known: pipeline.Shipped(), Walk: config.Defaults().Walk,
 		Reconnect: 5 * time.Second, LockPatience: 2 * time.Second, StateDir: t.TempDir(),
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
@@ -41,7 +54,7 @@ func newAgent(t testing.TB, db *labtest.DB, engine string) *agent {
 // walker opens a walker, closed when the test ends.
 func (a *agent) walker() *rollup.Walker {
 	a.t.Helper()
-	connector, err := pg.NewConnector(a.db.DSN, "multica-rollup/test")
+	connector, err := pg.NewConnector(a.dsn, "multica-rollup/test")
 	if err != nil {
 		a.t.Fatal(err)
 	}

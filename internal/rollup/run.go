@@ -91,7 +91,7 @@ func (w *Walker) lookAhead(ctx context.Context, conn *pgx.Conn) error {
 	if w.store == nil {
 		hold = -1
 	}
-	h, err := readHorizon(ctx, conn, w.st.Watermark, hold)
+	h, err := readHorizon(ctx, conn, w.st.Watermark, w.opts.Settle, hold)
 	if err != nil {
 		return w.explain(err)
 	}

@@ -29,6 +29,7 @@ type Options struct {
 	Reconnect    time.Duration // how long a lost database is waited for
 	LockPatience time.Duration // how long to wait for lock 4246 without getting it once
 	StateDir     string        // as configured; "" means the default
+	Settle       time.Duration // how far the horizon trails the clock; 0 means the five minutes of Multica's own tick
 	Throttle     Throttle      // nil means none
 	Log          *slog.Logger
 	Observe      func(*report.State) // called whenever the state changed; may be nil
@@ -60,6 +61,9 @@ type Walker struct {
 
 // New returns a walker. Nothing is connected yet.
 func New(connector *pg.Connector, opts Options) *Walker {
+	if opts.Settle == 0 {
+		opts.Settle = settle
+	}
 	return &Walker{
 		opts: opts, connector: connector, size: firstSize, log: opts.Log,
 		st: &report.State{
