@@ -50,6 +50,7 @@ type app struct {
 	asRoot     bool   // --as-root
 
 	loaded *config.Loaded
+	opened *pg.Connector // the latest, since it knows passwords from libpq's files
 	logger *slog.Logger
 	native bool // the log is for machines, so errors go there too
 }
@@ -75,17 +76,33 @@ func (a *app) load(cmd *cobra.Command) (*config.Loaded, error) {
 			return nil, err
 		}
 	}
-	a.setLog(loaded.Config, loaded.Redact)
+	a.loaded = loaded
+	a.setLog(loaded.Config, a.redact)
 	for _, warning := range loaded.Warnings {
 		a.log().Warn(warning)
 	}
-	a.loaded = loaded
 	return loaded, nil
 }
 
 // connector returns what opens connections for the named command; load comes first.
 func (a *app) connector(command string) (*pg.Connector, error) {
-	return pg.NewConnector(a.loaded.Config.DSN, programName+"/"+command)
+	connector, err := pg.NewConnector(a.loaded.Config.DSN, programName+"/"+command)
+	if err != nil {
+		return nil, err
+	}
+	a.opened = connector
+	return connector, nil
+}
+
+// redact masks the password in what is to be printed or logged.
+func (a *app) redact(s string) string {
+	if a.loaded != nil {
+		s = a.loaded.Redact(s)
+	}
+	if a.opened != nil {
+		s = a.opened.Redact(s)
+	}
+	return s
 }
 
 // log returns the program's logger.

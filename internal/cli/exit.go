@@ -106,10 +106,8 @@ func (a *app) report(cmd *cobra.Command, err error) {
 	if errors.Is(err, context.Canceled) {
 		text, hint = "interrupted", ""
 	}
-	if a.loaded != nil {
-		text, hint = a.loaded.Redact(text), a.loaded.Redact(hint)
-	}
-	lines := strings.Split(text, "\n")
+	lines := strings.Split(a.redact(text), "\n")
+	hint = a.redact(hint)
 	if a.native {
 		for _, line := range lines {
 			a.log().LogAttrs(cmd.Context(), slog.LevelError, line, eventOf(cmd, err).Attr(), journal.Reason(line), journal.Hint(hint))

@@ -32,8 +32,7 @@ func ForbidCoreDumps() {
 
 // Become makes the process the named user, with that user's groups only. It
 // does nothing unless the process is root and the user exists (it does where a
-// package is installed). Nothing may have asked os/user for the current user
-// before: the answer is kept for the life of the process.
+// package is installed).
 func Become(name string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -93,7 +92,13 @@ func become(account *user.User) error {
 // setEnvironment makes what is derived from the user's name and home (libpq's
 // password and service files) that of the new user.
 func setEnvironment(account *user.User) error {
-	for key, value := range map[string]string{"HOME": account.HomeDir, "USER": account.Username, "LOGNAME": account.Username} {
+	variables := map[string]string{"HOME": account.HomeDir, "USER": account.Username, "LOGNAME": account.Username}
+	// The role is that of the system user where nothing names one. The driver asks
+	// os/user, which keeps its first answer for the life of the process: root.
+	if os.Getenv("PGUSER") == "" {
+		variables["PGUSER"] = account.Username
+	}
+	for key, value := range variables {
 		if err := os.Setenv(key, value); err != nil {
 			return fmt.Errorf("setting %s: %w", key, err)
 		}
