@@ -265,30 +265,12 @@ func (w *Walker) giveUp(ctx context.Context, g *state.GivenUp) error {
 	if err := w.remember(func(m *state.Memory) { m.GivenUp, m.Intent = g, g.Before }); err != nil {
 		return err
 	}
-	settings := w.settings()
-	settings.RepeatableRead = false
-	for {
-		err := w.with(ctx, func(conn *pgx.Conn) error {
-			return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
-				if err := pg.Lock(ctx, tx); err != nil {
-					return err
-				}
-				return w.advance(ctx, tx, g.Before, 0)
-			})
-		})
-		if pg.SQLState(err) == pg.StateLockNotAvailable {
-			if err := w.busy(ctx, err); err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		w.log.Warn(fmt.Sprintf("the watermark passed over %s usage rows before %s, as asked; they are in no hourly row", report.Count(g.Events), stamp(g.Before)),
-			journal.HistoryGivenUp.Attr(), journal.Watermark(g.Before))
-		return nil
+	if err := w.stampOnly(ctx, g.Before, 0); err != nil {
+		return err
 	}
+	w.log.Warn(fmt.Sprintf("the watermark passed over %s usage rows before %s, as asked; they are in no hourly row", report.Count(g.Events), stamp(g.Before)),
+		journal.HistoryGivenUp.Attr(), journal.Watermark(g.Before))
+	return nil
 }
 
 // passed notes that a pass is done: the gaps within it are settled, and a pass

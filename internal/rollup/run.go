@@ -166,7 +166,8 @@ func (w *Walker) forward(ctx context.Context) (bool, error) {
 	w.phase(report.Walking)
 	start := w.st.Watermark
 	if !start.Before(w.horizon.At) {
-		return true, w.touch(ctx)
+		// Nothing is due; the database's own account of the last run stays right all the same.
+		return true, w.stampOnly(ctx, time.Unix(0, 0), w.st.Rows)
 	}
 	pass := Pass{Start: start, End: w.horizon.At}
 	created, err := w.oldestUsage(ctx)
@@ -194,29 +195,6 @@ func (w *Walker) oldestUsage(ctx context.Context) (created time.Time, err error)
 	return created, nil
 }
 
-// touch records a run that found nothing due, so that the database's own
-// account of the last run stays right.
-func (w *Walker) touch(ctx context.Context) error {
-	settings := w.settings()
-	settings.RepeatableRead, settings.AsyncCommit = false, true
-	for {
-		err := w.with(ctx, func(conn *pgx.Conn) error {
-			return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
-				if err := pg.Lock(ctx, tx); err != nil {
-					return err
-				}
-				return w.advance(ctx, tx, time.Unix(0, 0), w.st.Rows)
-			})
-		})
-		if pg.SQLState(err) != pg.StateLockNotAvailable {
-			return err
-		}
-		if err := w.busy(ctx, err); err != nil {
-			return err
-		}
-	}
-}
-
 // farewell bounds what is still told the database after a failure.
 const farewell = 3 * time.Second
 
@@ -239,6 +217,9 @@ func (w *Walker) finish(ctx context.Context, err error) error {
 	}
 	w.st.Phase, w.st.Finished, w.st.Throttle = report.Done, time.Now(), ""
 	rerr := w.remember(func(m *state.Memory) {
+		if m.Intent.Equal(w.st.Watermark) {
+			m.Truth = m.Intent
+		}
 		m.Run = &state.Run{
 			Started: w.st.Started, Finished: w.st.Finished, OK: w.st.Outcome != report.Failed,
 			Error: w.st.Error, Rows: w.st.Rows, Events: w.st.Read,

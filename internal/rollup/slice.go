@@ -134,7 +134,7 @@ func (w *Walker) commit(ctx context.Context, conn *pgx.Conn, l *leg, s Slice, la
 			return r, 0, err
 		}
 	}
-	var locked time.Time
+	var locked, moved time.Time
 	err = pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
 		if err := w.lock(ctx, tx, settings.RepeatableRead); err != nil {
 			return err
@@ -159,11 +159,13 @@ func (w *Walker) commit(ctx context.Context, conn *pgx.Conn, l *leg, s Slice, la
 		if !advance {
 			return nil
 		}
-		return w.advance(ctx, tx, s.To, w.st.Rows+r.Written+r.Deleted)
+		moved, err = w.advance(ctx, tx, s.To, w.st.Rows+r.Written+r.Deleted)
+		return err
 	})
 	if err != nil {
 		return Result{}, 0, err
 	}
+	w.st.Watermark = later(w.st.Watermark, moved)
 	return r, time.Since(locked), nil
 }
 
@@ -226,14 +228,41 @@ func (w *Walker) intend(mark, to time.Time, advance, trusted bool) error {
 	return nil
 }
 
-// advance moves the watermark and keeps last_run_* as Multica's own function does.
-func (w *Walker) advance(ctx context.Context, tx pgx.Tx, to time.Time, rows int64) error {
-	var mark time.Time
+// advance moves the watermark and keeps last_run_* as Multica's own function
+// does. It returns where the watermark will be once tx has committed.
+func (w *Walker) advance(ctx context.Context, tx pgx.Tx, to time.Time, rows int64) (mark time.Time, err error) {
 	if err := tx.QueryRow(ctx, statement("state_advance", false), to, w.started, rows).Scan(&mark); err != nil {
-		return fmt.Errorf("moving the watermark to %s: %w", stamp(to), err)
+		return mark, fmt.Errorf("moving the watermark to %s: %w", stamp(to), err)
 	}
-	w.st.Watermark = mark
-	return nil
+	return mark, nil
+}
+
+// stampOnly moves the watermark to a point, or nowhere if it is there already,
+// in a transaction that rolls up nothing.
+func (w *Walker) stampOnly(ctx context.Context, to time.Time, rows int64) error {
+	settings := w.settings()
+	settings.RepeatableRead, settings.AsyncCommit = false, true
+	for {
+		var mark time.Time
+		err := w.with(ctx, func(conn *pgx.Conn) error {
+			return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) (err error) {
+				if err = pg.Lock(ctx, tx); err == nil {
+					mark, err = w.advance(ctx, tx, to, rows)
+				}
+				return err
+			})
+		})
+		switch {
+		case err == nil:
+			w.st.Watermark = mark
+			return nil
+		case pg.SQLState(err) != pg.StateLockNotAvailable:
+			return err
+		}
+		if err := w.busy(ctx, err); err != nil {
+			return err
+		}
+	}
 }
 
 func (w *Walker) throttle(ctx context.Context, took time.Duration) error {

@@ -5,4 +5,4 @@ update task_usage_hourly_rollup_state s
 set watermark_at = $1
 from old
 where s.id = 1 and old.watermark_at > clock_timestamp()
-returning old.watermark_at
+returning least(old.watermark_at, '9998-01-01 00:00:00+00')
