@@ -14,6 +14,10 @@ with touched as (
     select created_at from task_usage where updated_at >= $1 and updated_at < $2
     union all
     select created_at from task_usage where updated_at is null and created_at >= $1 and created_at < $2
+    union all
+    -- An hour whose rows were all corrected later has no event in its own slice,
+    -- and its corrections are passed over as read.
+    select created_at from task_usage where created_at >= $1 and created_at < $2 and updated_at >= $2 and updated_at < $4
   ) e
   where not (e.created_at >= $3 and e.created_at < $1)
     and e.created_at >= $5 and e.created_at < $6
