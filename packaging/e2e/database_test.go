@@ -3,13 +3,12 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
-
-	_ "embed"
 )
 
 // Multica's database on the host, as its owner reaches it over the unix socket.
-const ownersDSN = "host=/var/run/postgresql dbname=multica user=postgres"
+const ownersDSN = "postgres:///multica?host=/var/run/postgresql&user=postgres"
 
 // The agent's two ways to it. The second address stands for another host: it is not a loopback one.
 const (
@@ -21,7 +20,9 @@ const (
 // agent's role by the SQL that the package documents.
 func makeMultica(t *testing.T, h *host) {
 	t.Helper()
-	h.must(t, `cd /; runuser -u postgres -- multica-lab seed --dsn '`+ownersDSN+`' --generation 213 --tasks 3000 --months 3 --seed 1`)
+	serverDSN := strings.Replace(ownersDSN, "/multica?", "/postgres?", 1)
+	h.must(t, `cd /; runuser -u postgres -- multica-lab create --dsn '`+serverDSN+`'`)
+	h.must(t, `cd /; runuser -u postgres -- multica-lab seed --dsn '`+ownersDSN+`' --tasks 3000 --months 3`)
 	h.must(t, `cd /; runuser -u postgres -- psql -qXv ON_ERROR_STOP=1 -d multica -f /usr/share/doc/multica-rollup/examples/role.sql`)
 }
 

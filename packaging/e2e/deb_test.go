@@ -48,7 +48,7 @@ func installs(t *testing.T, h *host) {
 	if version := h.must(t, "multica-rollup version"); !strings.Contains(version, "0.0.1") {
 		t.Errorf("version prints %q, want the package's", version)
 	}
-	h.must(t, "man -w multica-rollup >/dev/null 2>&1 || ls /usr/share/man/man1/multica-rollup.1*")
+	h.must(t, "man -w 1 multica-rollup; man -w 5 multica-rollup.toml; man -w 8 multica-rollup-backfill.service")
 }
 
 func keepsConfigurationPrivate(t *testing.T, h *host) {

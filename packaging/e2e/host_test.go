@@ -44,7 +44,7 @@ type host struct{ *box.Box }
 func boot(t *testing.T, suite string) *host {
 	t.Helper()
 	ctx := t.Context()
-	b, err := box.New(ctx, box.Image{Suite: suite, Packages: []string{"postgresql", "rpm"}}, need(t, scratchVariable))
+	b, err := box.New(ctx, box.Image{Suite: suite, Packages: []string{"man-db", "postgresql", "rpm"}}, need(t, scratchVariable))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func (h *host) until(t *testing.T, limit time.Duration, script string) {
 		}
 	}
 	t.Fatalf("%s\ndid not succeed in %s; last exit code %d\nstdout: %s\nstderr: %s\n%s",
-		script, limit, last.Exit, last.Stdout, last.Stderr, h.try(t, "journalctl -q --no-pager -n 40").Stdout)
+		script, limit, last.Exit, last.Stdout, last.Stderr, h.try(t, "journalctl -q --no-pager -n 25").Stdout)
 }
 
 // entry is one entry of the journal: field → value.
@@ -215,7 +215,7 @@ func steps(t *testing.T, h *host, day []step) {
 	for _, s := range day {
 		if !t.Run(s.name, func(t *testing.T) { s.live(t, h) }) {
 			t.Fatalf("the day ends at %q; the journal's end:\n%s", s.name,
-				h.try(t, "journalctl -q --no-pager -n 40").Stdout)
+				h.try(t, "journalctl -q --no-pager -n 25").Stdout)
 		}
 	}
 }
