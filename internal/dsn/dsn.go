@@ -6,6 +6,7 @@ package dsn
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -114,21 +115,16 @@ func (d DSN) quote(value string) string {
 
 // Redact masks the DSN's secrets wherever they stand in text.
 func (d DSN) Redact(text string) string {
-	public := []string{}
+	var public, secrets []string
 	for _, p := range d.parts {
-		if p.key != "" && !p.secret() {
+		switch {
+		case p.secret():
+			secrets = append(secrets, p.value, p.text)
+		case p.key != "":
 			public = append(public, p.value)
 		}
 	}
-	for _, p := range d.parts {
-		if p.secret() {
-			text = Redact(text, p.value, public...)
-			if p.text != p.value {
-				text = Redact(text, p.text, public...)
-			}
-		}
-	}
-	return text
+	return redact(text, secrets, public)
 }
 
 // Redact masks secret in text, as it is and as a URL writes it. A secret that
@@ -136,20 +132,35 @@ func (d DSN) Redact(text string) string {
 // default) is masked only where it stands as a password: else every line about
 // that role would be unreadable, and would tell the secret by what it hides.
 func Redact(text, secret string, public ...string) string {
-	if secret == "" {
-		return text
+	return redact(text, []string{secret}, public)
+}
+
+// redact replaces in one pass: what it has masked is not looked at again.
+func redact(text string, secrets, public []string) string {
+	known := strings.Join(public, "\n")
+	var forms, replacements []string
+	for _, secret := range secrets {
+		if strings.Contains(Mask, secret) {
+			continue // no secret, or one that the mask itself would tell
+		}
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			if !slices.Contains(forms, form) {
+				forms = append(forms, form)
+			}
+		}
 	}
-	known := strings.Contains(strings.Join(public, "\n"), secret)
-	for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
-		if !known {
-			text = strings.ReplaceAll(text, form, Mask)
+	// The longest first, so that no form hides a part of another.
+	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	for _, form := range forms {
+		if !strings.Contains(known, form) {
+			replacements = append(replacements, form, Mask)
 			continue
 		}
 		for _, around := range [][2]string{{":", "@"}, {"password=", ""}, {"password='", "'"}} {
-			text = strings.ReplaceAll(text, around[0]+form+around[1], around[0]+Mask+around[1])
+			replacements = append(replacements, around[0]+form+around[1], around[0]+Mask+around[1])
 		}
 	}
-	return text
+	return strings.NewReplacer(replacements...).Replace(text)
 }
 
 // parseURL follows libpq: [user[:password]@][host[:port],…][/database][?key=value&…].

@@ -103,6 +103,19 @@ func TestRedactLeavesAPublicWordReadable(t *testing.T) {
 	}
 }
 
+func TestRedactDoesNotMaskItsOwnMask(t *testing.T) {
+	parsed, err := Parse(strings.Repeat("password=xx password=x ", 50))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := parsed.Redact("password=x in text"); got != "password=x in text" {
+		t.Errorf("got %q", got)
+	}
+	if got := Redact("axb axb", "xb", "axb"); got != "axb axb" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // What this package accepts or refuses must not hide a password that the driver would use.
 func FuzzTheDriversPasswordIsKnown(f *testing.F) {
 	for _, seed := range []string{
