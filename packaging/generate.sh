@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
-# generate.sh BINARY: writes what the packages contain beside the binary and the files of the repository
+# generate.sh [BINARY]: writes what the packages contain beside the binary and the files of the repository
 # into $GENERATED (generated): compressed manual pages, changelogs, completions, copyright, and the bill
-# of materials. Called by build.sh and by goreleaser.
+# of materials. Called by build.sh, and by goreleaser before there is a binary: then it builds one to
+# look at.
 #
 # VERSION, SOURCE_DATE_EPOCH and MAINTAINER have to be set; TOOLS is a directory with the programs
 # sbom and changelog, which are otherwise run from source.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-binary=$1
 generated=${GENERATED:-generated}
 mkdir -p "$generated"
+binary=${1:-}
+if [ -z "$binary" ]; then
+  binary=$(mktemp)
+  trap 'rm -f -- "$binary"' EXIT
+  CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$binary" ./cmd/multica-rollup
+fi
 date=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 
 tool() { # NAME ARGUMENT...: for this machine, whatever is being built for
