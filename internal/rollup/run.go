@@ -10,6 +10,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
@@ -206,7 +207,9 @@ func (w *Walker) finish(ctx context.Context, err error) error {
 	case err == nil:
 	case isBusy:
 		w.st.Outcome, w.st.Holder = report.Busy, busy.Holders
-		err = nil
+		if problem.KindOf(err) != problem.TryAgain { // to a tick it is no failure
+			err = nil
+		}
 	case errors.Is(err, context.Canceled):
 		w.st.Outcome = report.Interrupted
 		err = nil
