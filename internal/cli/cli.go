@@ -19,6 +19,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/identity"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/report"
 )
 
 // programName is also the prefix of errors and of application_name.
@@ -52,7 +53,9 @@ type app struct {
 	loaded *config.Loaded
 	opened *pg.Connector // the latest, since it knows passwords from libpq's files
 	logger *slog.Logger
-	native bool // the log is for machines, so errors go there too
+
+	fixedStyle *report.Style // of pages that --watch collects before it prints them; nil asks stdout
+	native     bool          // the log is for machines, so errors go there too
 }
 
 // load reads the configuration, once, with the flags of cmd that are bound to
@@ -76,6 +79,7 @@ func (a *app) load(cmd *cobra.Command) (*config.Loaded, error) {
 			return nil, err
 		}
 	}
+	loaded.StateDir = instanceStateDir(loaded)
 	a.loaded = loaded
 	a.setLog(loaded.Config, a.redact)
 	for _, warning := range loaded.Warnings {

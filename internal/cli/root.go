@@ -53,6 +53,8 @@ self-hosted Multica read, and says so when it is behind or wrong.`,
 	root.AddCommand(
 		newRunCmd(a),
 		newBackfillCmd(a),
+		newStatusCmd(a),
+		newGuardCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 		newCompletionCmd(a),

@@ -110,6 +110,7 @@ type Place struct {
 // Store keeps the files of one database in one directory.
 type Store struct {
 	dir, key, database string
+	looking            bool // made by Inspect: nothing is set aside
 }
 
 // Key names a database's files: the cluster's system identifier (or, where it
@@ -161,9 +162,9 @@ func Open(dir, key, database string) (*Store, error) {
 	return &Store{dir: dir, key: key, database: database}, nil
 }
 
-// Inspect returns a store for reading alone: it makes and checks nothing.
+// Inspect returns a store for reading alone: it makes and checks nothing, and leaves a damaged file where it is.
 func Inspect(dir, key, database string) *Store {
-	return &Store{dir: dir, key: key, database: database}
+	return &Store{dir: dir, key: key, database: database, looking: true}
 }
 
 // Dir returns the directory of the store.
@@ -230,13 +231,16 @@ func (s *Store) ClearPlace() error {
 	return nil
 }
 
-// DamagedError is a state file that could not be understood. It has been set aside.
+// DamagedError is a state file that could not be understood. It has been set aside, unless it was only looked at.
 type DamagedError struct {
-	Path, Aside string
+	Path, Aside string // Aside is "" where the file was left
 	Err         error
 }
 
 func (e *DamagedError) Error() string {
+	if e.Aside == "" {
+		return fmt.Sprintf("state file %s is damaged", e.Path)
+	}
 	return fmt.Sprintf("state file %s is damaged and was set aside as %s", e.Path, filepath.Base(e.Aside))
 }
 
@@ -257,6 +261,9 @@ func (s *Store) read(path string, into any, valid func() bool) error {
 	}
 	if err == nil {
 		err = errors.New("not of this version")
+	}
+	if s.looking {
+		return &DamagedError{Path: path, Err: err}
 	}
 	aside := path + ".damaged"
 	if rerr := os.Rename(path, aside); rerr != nil {

@@ -1,0 +1,206 @@
+// Package status finds out how the roll-up of one database is doing. It writes
+// nothing, and everything it asks the database is answered by an index.
+package status
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/rollup"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+	"github.com/multica-rollup/multica-rollup/internal/units"
+)
+
+//go:embed sql/*.sql
+var sqlFiles embed.FS
+
+func statement(name string) string {
+	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
+	if err != nil {
+		panic(err) // the name is a constant of this package
+	}
+	return string(b)
+}
+
+const (
+	// countBound is where counting stops: beyond, the number says no more.
+	countBound = 100_000
+	// statementTimeout bounds each question: on indexes none takes a tenth of it.
+	statementTimeout = 5 * time.Second
+	lockTimeout      = time.Second
+	// backfillApplication is what backfills of this program are called in the database.
+	backfillApplication = "multica-rollup/backfill"
+)
+
+// Options say what is looked at.
+type Options struct {
+	Connector *pg.Connector
+	Known     pipeline.Fingerprints
+	Engine    string // as configured: auto, set or function
+	// Store returns what is remembered of the database, for reading alone.
+	Store func(*pipeline.Pipeline) *state.Store
+	// Units asks systemd; nil where no unit works by this configuration.
+	Units func(context.Context) (*units.Units, error)
+	Now   func() time.Time // the host's clock
+}
+
+// Gather looks at everything. Its errors are problems with a hint: the
+// database could not be reached, read, or is none of Multica's.
+func Gather(ctx context.Context, o Options) (*report.Status, error) {
+	s := &report.Status{
+		SchemaVersion: report.SchemaVersion, Target: o.Connector.Target(), Level: report.OK,
+		Findings: []report.Finding{}, Schedulers: []report.Scheduler{}, HostAt: o.Now(),
+	}
+	var unitsErr error
+	if o.Units != nil {
+		s.Units, unitsErr = o.Units(ctx)
+	}
+	conn, err := o.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer pg.Close(ctx, conn)
+	p, err := pipeline.Inspect(ctx, conn, o.Known)
+	if err != nil {
+		return nil, o.Connector.Explain(err)
+	}
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	if err := describe(s, p, o.Engine); err != nil {
+		return nil, err
+	}
+	settings := pg.TxSettings{ReadOnly: true, LockTimeout: lockTimeout, StatementTimeout: statementTimeout, NoClientCheck: !p.ClientCheck}
+	working := false
+	err = pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
+		if err := ask(ctx, tx, p, s); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, statement("working"), backfillApplication).Scan(&working)
+	})
+	if err != nil {
+		return nil, o.Connector.Explain(err)
+	}
+	remembered(s, o.Store(p), working)
+	judge(s, unitsErr)
+	return s, nil
+}
+
+// describe notes what the database is and which engine a run would use.
+func describe(s *report.Status, p *pipeline.Pipeline, wanted string) error {
+	engine, reason, err := rollup.Choose(wanted, p)
+	if err != nil {
+		return err
+	}
+	s.Database, s.Generation = p.Database, string(p.Generation)
+	s.Engine, s.EngineReason = engine.Name(), reason
+	for _, o := range p.Schedulers {
+		s.Schedulers = append(s.Schedulers, report.Scheduler{
+			Kind: o.Kind, Detail: o.Detail, Schedule: o.Schedule, Active: o.Active, LastRun: o.LastRun, LastOK: o.LastOK,
+		})
+	}
+	return nil
+}
+
+// ask reads everything that changes from run to run.
+func ask(ctx context.Context, q pg.Querier, p *pipeline.Pipeline, s *report.Status) error {
+	var started, finished *time.Time
+	err := q.QueryRow(ctx, statement("state")).Scan(&s.Watermark, &started, &finished, &s.LastRun.Rows, &s.LastRun.Error, &s.At)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return problem.New(problem.Config, "insert into task_usage_hourly_rollup_state (id) values (1)",
+			"the state row of database %q is missing: task_usage_hourly_rollup_state has no id = 1", p.Database)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the state row: %w", err)
+	}
+	s.LastRun.Started, s.LastRun.Finished = orZero(started), orZero(finished)
+	if s.Guard, err = pipeline.ReadGuard(ctx, q, p); err != nil {
+		return err
+	}
+	s.Newest = s.Guard.Newest
+	s.LagSeconds = s.Lag().Seconds()
+	if s.Waiting, err = counted(ctx, q, "waiting", s.Watermark, countBound+1); err != nil {
+		return fmt.Errorf("counting what waits: %w", err)
+	}
+	if s.Queue, err = counted(ctx, q, "queue", countBound+1); err != nil {
+		return fmt.Errorf("counting the queue: %w", err)
+	}
+	sessions, err := pg.LockSessions(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, l := range sessions {
+		if l.Granted {
+			s.Lock = append(s.Lock, report.Holder{Text: l.String(), Since: l.Since, State: l.State})
+		}
+	}
+	rows, err := q.Query(ctx, statement("hours"))
+	if err != nil {
+		return fmt.Errorf("reading the last 24 hours: %w", err)
+	}
+	if s.Hours, err = pgx.CollectRows(rows, pgx.RowToStructByPos[report.Hour]); err != nil {
+		return fmt.Errorf("reading the last 24 hours: %w", err)
+	}
+	return nil
+}
+
+func counted(ctx context.Context, q pg.Querier, name string, args ...any) (c report.Counted, err error) {
+	var oldest *time.Time
+	if err = q.QueryRow(ctx, statement(name), args...).Scan(&c.Count, &oldest); err != nil {
+		return c, err
+	}
+	c.Oldest = orZero(oldest)
+	if c.Count > countBound {
+		c.Count, c.More = countBound, true
+	}
+	return c, nil
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// remembered adds what the state directory says.
+func remembered(s *report.Status, store *state.Store, working bool) {
+	m, err := store.Load()
+	var place *state.Place
+	if err == nil {
+		place, err = store.LoadPlace()
+	}
+	if err != nil {
+		s.Find(report.Warning, "sudo multica-rollup status", "what the agent remembers cannot be read: "+err.Error())
+	}
+	s.Debts, s.GivenUp, s.Drift = m.Debts, m.GivenUp, m.Drift
+	if r := m.Run; r != nil {
+		s.AgentRun = &report.AgentRun{Started: r.Started, Finished: r.Finished, OK: r.OK, Error: r.Error, Rows: r.Rows}
+	}
+	unit := (*units.Service)(nil)
+	if s.Units != nil {
+		unit = s.Units.Backfill
+	}
+	working = working || unit.Working()
+	if place == nil && !working {
+		return
+	}
+	s.Backfill = &report.Backfill{Running: working}
+	if place != nil {
+		s.Backfill.Cursor, s.Backfill.To, s.Backfill.Updated = place.Cursor, place.PassTo, place.UpdatedAt
+		s.Backfill.Done, s.Backfill.Total = place.Done, place.Total
+		s.Backfill.Percent = report.Progress{Done: place.Done, Total: place.Total}.Percent()
+	}
+	if unit.Working() {
+		s.Backfill.Status = unit.Status
+	}
+}
