@@ -15,12 +15,12 @@ with q as materialized (
          sum(u.output_tokens)::bigint as output_tokens,
          sum(u.cache_read_tokens)::bigint as cache_read_tokens,
          sum(u.cache_write_tokens)::bigint as cache_write_tokens,
-         count(*) as events,
-         coalesce(sum(u.cost_usd_ticks), 0)::bigint as cost_usd_ticks, -- 213
-         coalesce(sum(u.input_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_input_tokens, -- 213
-         coalesce(sum(u.output_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_output_tokens, -- 213
-         coalesce(sum(u.cache_read_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_cache_read_tokens, -- 213
-         coalesce(sum(u.cache_write_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_cache_write_tokens -- 213
+         count(*) as events
+         , coalesce(sum(u.cost_usd_ticks), 0)::bigint as cost_usd_ticks -- 213
+         , coalesce(sum(u.input_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_input_tokens -- 213
+         , coalesce(sum(u.output_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_output_tokens -- 213
+         , coalesce(sum(u.cache_read_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_cache_read_tokens -- 213
+         , coalesce(sum(u.cache_write_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_cache_write_tokens -- 213
   from (select distinct bucket_hour as hour from q) t
   cross join lateral (
     select * from task_usage r
