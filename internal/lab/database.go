@@ -32,6 +32,33 @@ func (s *Server) CreateDatabase(ctx context.Context, name string, gen Generation
 	return nil
 }
 
+// Upgrade takes a database from one generation to a later one, as migrating a live installation
+// does: all of it or nothing. Where 103 lies on the way and its guard refuses, the error is a *GuardRefusal.
+func Upgrade(ctx context.Context, db Querier, from, to Generation) error {
+	applied, err := from.migrations()
+	if err != nil {
+		return err
+	}
+	all, err := to.migrations()
+	if err != nil {
+		return err
+	}
+	if len(all) < len(applied) {
+		return fmt.Errorf("generation %s is not later than %s", to, from)
+	}
+	script, err := concat(all[len(applied):])
+	if err != nil {
+		return err
+	}
+	if _, err := db.Exec(ctx, script); err != nil {
+		if refusal := asRefusal(err); refusal != nil {
+			return refusal
+		}
+		return fmt.Errorf("upgrading from %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
 // DropDatabase drops a database if it exists, whoever is still connected to it.
 func (s *Server) DropDatabase(ctx context.Context, name string) error {
 	conn, err := pgx.Connect(ctx, s.DSN("postgres"))

@@ -69,6 +69,11 @@ func (g Generation) script() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return concat(files)
+}
+
+// concat returns the embedded schema files one after the other.
+func concat(files []string) (string, error) {
 	var all strings.Builder
 	for _, name := range files {
 		text, err := schemaFiles.ReadFile("schema/" + name)
