@@ -1,0 +1,42 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+var deniedTable = regexp.MustCompile(`permission denied for (?:table|relation) "?([a-z_]+)"?`)
+
+// pgcronJobCheck: a job that is switched off, or that fails each time.
+func pgcronJobCheck() Check {
+	return Check{ID: "pgcron-job", Title: "pg_cron's job is active and succeeds", Needs: []string{"pipeline"}, ExplainedBy: []string{"pgcron-preload", "pgcron-database"},
+		Run: func(ctx context.Context, env *Env) Finding {
+			if err := env.readCron(ctx); err != nil {
+				return env.unknown(err)
+			}
+			for _, j := range env.cron.jobs {
+				switch {
+				case j.Database != env.pipe.Database:
+				case !j.Active && !env.timerActive(ctx) && len(env.schedulers()) == 0:
+					return warning(Fix{SQL: fmt.Sprintf("select cron.alter_job(%d, active := true)", j.ID), Database: j.kept},
+						"pg_cron's job is switched off, and nobody else rolls up").with("%s", j)
+				case j.Active && j.Status == "failed":
+					return warning(env.cronJobFix(j), "pg_cron's job fails: %s", j.Message).with("%s", j)
+				}
+			}
+			return well("%s", count(int64(len(env.cron.jobs)), "job", "jobs"))
+		}}
+}
+
+func (e *Env) cronJobFix(j cronJob) Fix {
+	if m := deniedTable.FindStringSubmatch(j.Message); m != nil {
+		return e.sql("grant select, insert, update, delete on " + m[1] + " to " + quoteIdent(j.User))
+	}
+	if strings.Contains(j.Message, "connection failed") {
+		return Fix{SQL: "alter system set cron.use_background_workers = on", Database: j.kept}
+	}
+	// Our timer does what the job cannot.
+	return e.command("pgcron remove")
+}

@@ -1,0 +1,61 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// lack is what our role misses on one object.
+type lack struct {
+	kind, schema, name, privileges string
+}
+
+func (l lack) String() string {
+	if l.kind == "schema" {
+		return "no usage on schema " + quoteIdent(l.schema)
+	}
+	return fmt.Sprintf("no %s on %s %s.%s", strings.ToLower(l.privileges), l.kind, quoteIdent(l.schema), l.name)
+}
+
+func (l lack) grant(role string) string {
+	switch l.kind {
+	case "schema":
+		return "grant usage on schema " + quoteIdent(l.schema) + " to " + role
+	case "function":
+		return "grant execute on function " + quoteIdent(l.schema) + "." + l.name + " to " + role
+	}
+	return "grant " + l.privileges + " on " + quoteIdent(l.schema) + "." + quoteIdent(l.name) + " to " + role
+}
+
+// privilegesCheck: everything that run, backfill, verify, status and doctor do.
+func privilegesCheck() Check {
+	return Check{ID: "privileges", Title: "the role may do what the roll-up does", Needs: []string{"database"}, Run: func(ctx context.Context, env *Env) Finding {
+		var lacks []lack
+		err := env.read(ctx, func(tx pgx.Tx) error {
+			rows, err := tx.Query(ctx, query("privileges"))
+			if err != nil {
+				return err
+			}
+			lacks, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (l lack, err error) {
+				return l, r.Scan(&l.kind, &l.schema, &l.name, &l.privileges)
+			})
+			return err
+		})
+		if err != nil {
+			return env.unknown(err)
+		}
+		if len(lacks) == 0 {
+			return well("role %s has what it needs", env.pipe.User)
+		}
+		var grants, lines []string
+		for _, l := range lacks {
+			grants = append(grants, l.grant(quoteIdent(env.pipe.User)))
+			lines = append(lines, l.String())
+		}
+		f := critical(env.sql(strings.Join(grants, "; ")), "role %s lacks %s", env.pipe.User, count(int64(len(lacks)), "privilege", "privileges"))
+		return f.withAll(lines).with("role.sql, which the package brings, makes a role with all of them and no more")
+	}}
+}

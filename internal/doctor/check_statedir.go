@@ -1,0 +1,56 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/user"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// stateDirCheck: without it, open transactions hold the roll-up back without
+// limit and an interrupted backfill begins anew.
+func stateDirCheck() Check {
+	return Check{ID: "state-dir", Title: "the state directory can be written and has room", Needs: []string{"config"}, Run: func(ctx context.Context, env *Env) Finding {
+		dir := state.Dir(env.StateDir)
+		info, err := os.Stat(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if u, _ := env.units(ctx); u != nil && u.Service != nil && env.StateDir == "" {
+				return well("systemd makes it when the service first runs")
+			}
+			return warning(makeDir(dir), "the state directory %s does not exist: nothing is remembered between runs", dir)
+		case err != nil:
+			return env.unknown(err)
+		case !info.IsDir():
+			return warning(Fix{Advice: "move the file " + dir + " away, or set state_dir"}, "%s is no directory", dir)
+		}
+		// As root everything can be written: what the mode says counts for the service alone.
+		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil || info.Mode().Perm()&0o200 == 0 {
+			return warning(makeDir(dir), "the state directory %s cannot be written (mode %04o): nothing is remembered between runs", dir, info.Mode().Perm())
+		}
+		var fsys unix.Statfs_t
+		if err := unix.Statfs(dir, &fsys); err != nil {
+			return env.unknown(err)
+		}
+		free := fsys.Bavail * uint64(fsys.Bsize)
+		if free < env.Limits.FreeDisk || fsys.Files > 0 && fsys.Ffree == 0 {
+			return warning(Fix{Advice: "make room on the file system of " + dir},
+				"the file system of %s is full: %d MiB and %d files are left", dir, free>>20, fsys.Ffree)
+		}
+		return well("%s, %d MiB free", dir, free>>20)
+	}}
+}
+
+func makeDir(dir string) Fix {
+	owner := strconv.Itoa(os.Geteuid())
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
+	}
+	return Fix{Command: "install -d -m 0750 -o " + shellWord(owner) + " " + shellWord(dir)}
+}

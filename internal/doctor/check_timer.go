@@ -1,0 +1,66 @@
+package doctor
+
+import (
+	"context"
+
+	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/units"
+)
+
+// timerCheck: the timer ships disabled, and a started one is forgotten at boot.
+func timerCheck() Check {
+	return Check{ID: "timer", Title: "the timer is enabled and fires", Needs: []string{"pipeline"}, Run: func(ctx context.Context, env *Env) Finding {
+		u, err := env.units(ctx)
+		if err != nil {
+			return env.unknown(err)
+		}
+		if u == nil || u.Timer == nil {
+			return well("no systemd timer on this host")
+		}
+		t, others := u.Timer, env.schedulers()
+		switch {
+		case !t.Enabled && !t.Active && len(others) > 0:
+			return well("%s is off; %s rolls up", t.Name, others[0].what)
+		case !t.Enabled && !t.Active:
+			return critical(Fix{Command: "systemctl enable --now " + t.Name}, "%s is not enabled, and nobody else rolls up", t.Name)
+		case !t.Active:
+			return critical(Fix{Command: "systemctl start " + t.Name}, "%s is enabled but stopped", t.Name)
+		case !t.Enabled:
+			return warning(Fix{Command: "systemctl enable " + t.Name}, "%s runs but is not enabled: it will be gone after a reboot", t.Name)
+		}
+		now := env.Now()
+		if working := u.Service != nil && u.Service.Working(); !working && (t.Next.IsZero() || now.Sub(t.Next) > env.Limits.LastRun) {
+			return critical(Fix{Command: "systemctl restart " + t.Name}, "%s does not fire", t.Name).
+				with("last at %s, next at %s, now %s", report.Stamp(t.Last), report.Stamp(t.Next), report.Stamp(now))
+		}
+		return well("%s is next at %s", t.Name, report.Stamp(t.Next))
+	}}
+}
+
+// schedulerCheck: on hosts without our timer, somebody else has to roll up.
+func schedulerCheck() Check {
+	return Check{ID: "scheduler", Title: "somebody schedules the roll-up", Needs: []string{"pipeline"},
+		ExplainedBy: []string{"timer", "pgcron-preload", "pgcron-database", "pgcron-job", "last-error", "watermark-future"},
+		Run: func(ctx context.Context, env *Env) Finding {
+			others := env.schedulers()
+			if env.timerActive(ctx) {
+				return well("the timer")
+			}
+			if len(others) > 0 {
+				return well("%s", others[0].what)
+			}
+			row, err := env.state(ctx)
+			if err != nil {
+				return env.unknown(err)
+			}
+			last := row.lastRun()
+			if row.newest == nil || row.now.Sub(last) <= env.Limits.LastRun {
+				return well("last run at %s", report.Stamp(last))
+			}
+			fix := env.command("pgcron install")
+			if u, _ := env.units(ctx); u != nil {
+				fix = Fix{Command: "systemctl enable --now " + units.For(env.Instance).Timer}
+			}
+			return critical(fix, "nobody schedules the roll-up: no timer, no cron, no pg_cron; last run %s", report.Stamp(last))
+		}}
+}

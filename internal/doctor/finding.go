@@ -1,0 +1,75 @@
+package doctor
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+)
+
+func well(format string, args ...any) Finding {
+	return Finding{Verdict: OK, Summary: fmt.Sprintf(format, args...)}
+}
+
+func warning(fix Fix, format string, args ...any) Finding {
+	return Finding{Verdict: Warning, Fix: &fix, Summary: fmt.Sprintf(format, args...)}
+}
+
+func critical(fix Fix, format string, args ...any) Finding {
+	return Finding{Verdict: Critical, Fix: &fix, Summary: fmt.Sprintf(format, args...)}
+}
+
+// unknown is a check that met an error of its own.
+func (e *Env) unknown(err error) Finding {
+	if e.Connector != nil {
+		err = e.Connector.Explain(err)
+	}
+	f := Finding{Verdict: Unknown, Summary: "could not be checked: " + err.Error()}
+	if hint := problem.HintOf(err); hint != "" {
+		f.Fix = &Fix{Advice: hint}
+	}
+	return f
+}
+
+func (f Finding) with(format string, args ...any) Finding {
+	f.Evidence = append(f.Evidence, fmt.Sprintf(format, args...))
+	return f
+}
+
+func (f Finding) withAll(lines []string) Finding {
+	f.Evidence = append(f.Evidence, lines...)
+	return f
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// shellWord quotes a word for a shell where it needs it.
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// count renders a number with its noun.
+func count(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// urlInDatabase is a URL-form DSN with another database in it.
+func urlInDatabase(dsn, database string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return dsn // the connector refuses it with a better word
+	}
+	u.Path = "/" + database
+	query := u.Query()
+	query.Del("dbname")
+	u.RawQuery = query.Encode()
+	return u.String()
+}

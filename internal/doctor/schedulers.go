@@ -1,0 +1,143 @@
+package doctor
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/units"
+)
+
+// scheduler is somebody besides our timer who rolls up this database, and how
+// to leave it to one of the two.
+type scheduler struct {
+	what string
+	stop Fix
+}
+
+// units asks the service manager, once.
+func (e *Env) units(ctx context.Context) (*units.Units, error) {
+	if e.found != nil || e.Units == nil {
+		return e.found, nil
+	}
+	found, err := e.Units(ctx)
+	e.found = found
+	return found, err
+}
+
+// timerActive says whether our own timer is switched on.
+func (e *Env) timerActive(ctx context.Context) bool {
+	u, err := e.units(ctx)
+	return err == nil && u != nil && u.Timer != nil && u.Timer.Active
+}
+
+// schedulers lists who else rolls up this database. pg_cron's checks come first.
+func (e *Env) schedulers() []scheduler {
+	if e.others != nil {
+		return e.others
+	}
+	list := []scheduler{}
+	for _, j := range e.cron.jobs {
+		if j.Active && j.Database == e.pipe.Database && e.cron.runs(j) {
+			list = append(list, scheduler{"pg_cron: " + j.String(), e.command("pgcron remove")})
+		}
+	}
+	for _, s := range e.pipe.Schedulers {
+		if s.Kind == "backend" && s.Active {
+			what := s.Detail
+			if s.LastRun != nil {
+				what += ", last at " + report.Stamp(*s.LastRun)
+			}
+			// The backend cannot be told to stop, so we step back.
+			list = append(list, scheduler{what, Fix{Setting: `run.standby_lag = "15m"`}})
+		}
+	}
+	for _, c := range cronEntries(e.Root) {
+		fix := Fix{Command: "rm " + shellWord(c.file)}
+		if !c.own {
+			fix = Fix{Advice: "take the line out of " + c.file}
+		}
+		list = append(list, scheduler{"cron: " + c.file + ": " + c.line, fix})
+	}
+	e.others = list
+	return list
+}
+
+// cronEntry is a line of a crontab that rolls up.
+type cronEntry struct {
+	file, line string
+	own        bool // the file has no other entry
+}
+
+// cronPlaces are where crons keep their tables; a user's own is readable by root alone.
+var cronPlaces = []string{
+	"/etc/crontab", "/etc/cron.d/*", "/etc/cron.hourly/*", "/etc/cron.daily/*",
+	"/var/spool/cron/*", "/var/spool/cron/crontabs/*",
+}
+
+var rollsUp = regexp.MustCompile(`rollup_task_usage_hourly|multica-rollup(\s+\S+)*\s+run\b`)
+
+// cronEntries looks for roll-ups in this host's crontabs below root. What may not be read is passed over.
+func cronEntries(root string) []cronEntry {
+	var found []cronEntry
+	for _, place := range cronPlaces {
+		files, err := filepath.Glob(filepath.Join("/", root, place))
+		if err != nil {
+			continue // the patterns are constants
+		}
+		for _, path := range files {
+			found = append(found, cronEntriesOf(path)...)
+		}
+	}
+	return found
+}
+
+func cronEntriesOf(path string) []cronEntry {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	var found []cronEntry
+	entries := 0
+	for scan := bufio.NewScanner(file); scan.Scan(); {
+		line := strings.TrimSpace(scan.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if words := strings.Fields(line); len(words) > 1 && !strings.Contains(words[0], "=") {
+			entries++
+		}
+		if rollsUp.MatchString(line) {
+			found = append(found, cronEntry{file: path, line: shorten(line)})
+		}
+	}
+	for i := range found {
+		found[i].own = entries == len(found) && filepath.Base(filepath.Dir(path)) == "cron.d"
+	}
+	return found
+}
+
+func shorten(s string) string {
+	if len(s) > 60 {
+		return s[:57] + "…"
+	}
+	return s
+}
+
+// lastRun is when anybody last finished a roll-up; zero where nobody did.
+func (r *stateRow) lastRun() time.Time {
+	if r.finished == nil {
+		return time.Time{}
+	}
+	return *r.finished
+}

@@ -1,0 +1,6 @@
+-- Whether our role sees other roles' sessions, whether it owns Multica's tables (the
+-- application then connects as the same role), and how many sessions are hidden now.
+select pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
+       coalesce((select pg_has_role(current_user, c.relowner, 'usage') from pg_class c where c.oid = to_regclass('task_usage')), false),
+       (select count(*) from pg_stat_activity a
+        where a.datid = (select oid from pg_database where datname = current_database()) and a.backend_type is null)
