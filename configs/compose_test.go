@@ -20,6 +20,7 @@ import (
 type composeFile struct {
 	Services map[string]struct {
 		Image           string            `yaml:"image"`
+		PullPolicy      string            `yaml:"pull_policy"`
 		Command         []string          `yaml:"command"`
 		Restart         string            `yaml:"restart"`
 		DependsOn       []string          `yaml:"depends_on"`
