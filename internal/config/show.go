@@ -81,7 +81,7 @@ func origin(o string) string {
 func tomlValue(value any) string {
 	switch v := value.(type) {
 	case string:
-		return strconv.Quote(v)
+		return tomlString(v)
 	case float64:
 		s := strconv.FormatFloat(v, 'f', -1, 64)
 		if !strings.Contains(s, ".") {
@@ -90,4 +90,23 @@ func tomlValue(value any) string {
 		return s
 	}
 	return fmt.Sprint(value)
+}
+
+// tomlString writes a basic string: Go's quoting has escapes that TOML has not.
+func tomlString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteRune('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
 // credentials makes a directory like that of systemd's LoadCredential=.
@@ -130,35 +133,78 @@ func TestShowTellsEveryValueWithItsOriginAndNoSecret(t *testing.T) {
 	}
 }
 
-func FuzzLoadNeitherPanicsNorTellsTheSecret(f *testing.F) {
+func FuzzNoFilePanics(f *testing.F) {
 	for _, seed := range []string{
 		goodDSN, goodDSN + "[run]\nbudget = 5", "dsn = 's3cr3t", "[[walk]]\n[walk]\n", "walk.slice_target.x = 1", "\"a.b\".c = {d = {e = 1}}",
-		"dsn = \"postgres://u:s3cr3t@h:x/d\"", "engine = \"\"\"\n\"\"\"", "\xef\xbb\xbfdsn=1", "dsn_file = \"credential:x\"", "run = 1979-05-27T07:32:00Z", "s3cr3t = 1",
-		"dsn = \"user=u password='it''s3cr3t'\"",
+		"engine = \"\"\"\n\"\"\"", "\xef\xbb\xbfdsn=1", "dsn_file = \"credential:x\"", "run = 1979-05-27T07:32:00Z", "[run]\nbudget.x = 1",
 	} {
 		f.Add(seed)
 	}
-	dir := f.TempDir()
+	path := filepath.Join(f.TempDir(), "fuzz.toml")
 	f.Fuzz(func(t *testing.T, text string) {
-		path := filepath.Join(dir, "fuzz.toml")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		loaded, err := Load(Options{Path: path, Explicit: true})
 		if err != nil {
-			if err.Error() == "" {
-				t.Error("an error without a word")
+			if err.Error() == "" || problem.HintOf(err) == "" {
+				t.Errorf("an error without a word or a hint: %q", err)
 			}
 			return
 		}
-		shown := &strings.Builder{}
-		if err := loaded.WriteTOML(shown); err != nil {
+		// What was accepted is shown so that it is accepted again, but for the secret.
+		var shown strings.Builder
+		if err := loaded.WriteTOML(&shown); err != nil {
 			t.Fatal(err)
 		}
-		if masked := loaded.Redact("dsn=" + loaded.DSN); masked != "dsn="+loaded.DSN {
-			if strings.Contains(shown.String(), fmt.Sprintf("%q", loaded.DSN)) {
-				t.Errorf("the DSN is shown as it is: %s", shown)
+		again, err := loadText(t, shown.String(), "MULTICA_ROLLUP_DSN="+loaded.DSN)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, shown.String())
+		}
+		if diff := cmp.Diff(loaded.Config, again.Config); diff != "" {
+			t.Errorf("shown and read again (-was +is):\n%s", diff)
+		}
+	})
+}
+
+func FuzzNoErrorTellsTheDSN(f *testing.F) {
+	const secret = "s3cr3tPassw0rd"
+	for _, seed := range [][2]string{
+		{"postgres://u:", "@h/d"}, {"postgres://u:", "@@h/d"}, {"postgres://u:", "/@h/d"}, {"postgres://u:", "%@h:x/d"}, {"postgres://h:", "/d"}, {"postgres://", ""},
+		{"host=h password=", ""}, {"host=h password='", ""}, {"password = '", "' user=u"}, {"", ""}, {"password=a b", ""}, {"postgres://u@h/d?password=", "&sslmode=x"},
+		{"sslkey=credential:", ""}, {"host=h port=", ""}, {"host=h sslmode=", ""}, {"service=", ""}, {"connect_timeout=", ""},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, before, after string) {
+		conn := before + secret + after
+		loaded, err := Load(Options{Path: "/dev/null", Explicit: true, Env: []string{"MULTICA_ROLLUP_DSN=" + conn}})
+		if err != nil {
+			// The name of a credential is none of the DSN's secrets.
+			if strings.Contains(err.Error()+problem.HintOf(err), secret) && !strings.Contains(err.Error(), "credential:") {
+				t.Errorf("%q: %v", conn, err)
 			}
+			return
+		}
+		connector, err := pg.NewConnector(loaded.DSN, "multica-rollup/test")
+		if err != nil {
+			if path := "it names the file"; strings.Contains(err.Error(), secret) && !strings.Contains(err.Error(), path) {
+				t.Errorf("%q: %v", conn, err)
+			}
+			return
+		}
+		if connector.Redact(secret) == secret {
+			return // it is not the password
+		}
+		var shown strings.Builder
+		if err := loaded.WriteTOML(&shown); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(shown.String(), secret) {
+			t.Errorf("%q is shown as %s", conn, shown.String())
+		}
+		if strings.Contains(loaded.Redact("x"+conn), secret) {
+			t.Errorf("%q is logged as %q", conn, loaded.Redact(conn))
 		}
 	})
 }
