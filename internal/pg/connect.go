@@ -151,30 +151,35 @@ var parseFaults = []struct{ theirs, ours string }{
 	{"invalid connect_timeout", "connect_timeout is not a number of seconds"},
 	{"unknown target_session_attrs value", "target_session_attrs is none of any, read-write, read-only, primary, standby, prefer-standby"},
 	{"failed to configure TLS", "its TLS settings cannot be used (sslmode is one of disable, allow, prefer, require, verify-ca, verify-full)"},
-	{"channel_binding", "channel_binding is none of disable, prefer, require"},
-	{"sslcertmode", "sslcertmode is none of disable, allow, require"},
-	{"require_auth", "require_auth names an unknown method"},
-	{"protocol_version", "the protocol version is none of 3.0, 3.2, latest"},
-	{"default_query_exec_mode", "default_query_exec_mode is unknown"},
-	{"cache_capacity", "a cache capacity is not a number"},
+	{"unknown channel_binding value", "channel_binding is none of disable, prefer, require"},
+	{"invalid sslcertmode", "sslcertmode is none of disable, allow, require"},
+	{"invalid require_auth", "require_auth names an unknown method"},
+	{"invalid min_protocol_version", "min_protocol_version is none of 3.0, 3.2, latest"},
+	{"invalid max_protocol_version", "max_protocol_version is none of 3.0, 3.2, latest"},
+	{"min_protocol_version cannot", "min_protocol_version is greater than max_protocol_version"},
+	{"invalid default_query_exec_mode", "default_query_exec_mode is unknown; leave it out, since this program sets its own"},
+	{"cannot parse statement_cache_capacity", "statement_cache_capacity is not a number"},
+	{"cannot parse description_cache_capacity", "description_cache_capacity is not a number"},
 }
 
-// explainParse tells what is wrong with a DSN without quoting it.
+const dsnHint = "write it as postgres://USER:PASSWORD@HOST:5432/DATABASE, with %XX for special characters in the password, or as host=HOST user=USER dbname=DATABASE"
+
+// explainParse tells what is wrong with a DSN without quoting it. The cause is
+// left out: pgconn.ParseConfigError holds the DSN in an exported field.
 func explainParse(err error) error {
-	reason := "it cannot be parsed"
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		reason = fmt.Sprintf("it names the file %s: %v", path.Path, path.Err)
-	} else {
-		for _, fault := range parseFaults {
-			if strings.Contains(err.Error(), "`: "+fault.theirs) || strings.Contains(err.Error(), "`: invalid "+fault.theirs) ||
-				strings.Contains(err.Error(), "`: unknown "+fault.theirs) || strings.Contains(err.Error(), "`: cannot parse "+fault.theirs) {
-				reason = fault.ours
-				break
-			}
+		hint := "name the file by its absolute path"
+		if errors.Is(err, fs.ErrPermission) {
+			hint = "let the user multica-rollup read it, or pass it to the service by LoadCredential=NAME:" + path.Path + " and write credential:NAME"
+		}
+		return problem.New(problem.Config, hint, "the DSN cannot be used: it names the file %s: %v", path.Path, path.Err)
+	}
+	reason := "it cannot be parsed"
+	for _, fault := range parseFaults {
+		if strings.Contains(err.Error(), "`: "+fault.theirs) {
+			reason = fault.ours
+			break
 		}
 	}
-	// The cause is left out: pgconn.ParseConfigError holds the DSN in an exported field.
-	return problem.New(problem.Config,
-		"write it as postgres://USER:PASSWORD@HOST:5432/DATABASE, with %-escapes for special characters in the password, or as host=HOST user=USER dbname=DATABASE",
-		"the DSN cannot be used: %s", reason)
+	return problem.New(problem.Config, dsnHint, "the DSN cannot be used: %s", reason)
 }
