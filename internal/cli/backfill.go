@@ -108,7 +108,9 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 		plan, err = w.PlanBackfill(ctx, o)
 	}
 	if err != nil {
-		return a.backfillEnded(w.State(), watch, a.openFailed(w.State(), err))
+		err = a.openFailed(w.State(), err)
+		a.writeMetrics(w.State(), w.Store())
+		return a.backfillEnded(w.State(), watch, err)
 	}
 	if f.dryRun {
 		watch.last(w.State())
@@ -124,7 +126,9 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	a.log().Info(fmt.Sprintf("the backfill %s at %s: %s of %s usage rows to read", verb, report.Stamp(plan.Cursor),
 		report.Count(plan.Total-plan.Done), report.Count(plan.Total)),
 		journal.BackfillStarted.Attr(), journal.Engine(w.State().Engine), journal.Database(w.State().Target))
-	return a.backfillEnded(w.State(), watch, w.Backfill(ctx, plan, o))
+	err = w.Backfill(ctx, plan, o)
+	a.writeMetrics(w.State(), w.Store())
+	return a.backfillEnded(w.State(), watch, err)
 }
 
 // newBackfill makes a walker with everything the configuration says of backfills.

@@ -61,6 +61,7 @@ func (o *observer) observe(st *report.State) {
 	o.tell(st)
 	if o.entry > 0 && time.Since(o.entered) >= o.entry {
 		o.entered = time.Now()
+		o.a.writeMetrics(st, nil)
 		o.a.log().Info(st.Line(), journal.BackfillProgress.Attr(), journal.Rows(st.Rows), journal.Watermark(st.Watermark),
 			journal.Engine(st.Engine), journal.SliceTo(st.SliceTo), journal.Reason(st.Throttle))
 	}

@@ -63,6 +63,7 @@ func (a *app) run(cmd *cobra.Command) error {
 	} else {
 		err = a.openFailed(w.State(), err)
 	}
+	a.writeMetrics(w.State(), w.Store())
 	return a.runEnded(w.State(), watch, err)
 }
 
