@@ -65,10 +65,24 @@ func WriteTextfile(path string, st *State, m *state.Memory, version string) erro
 	}
 	all := kept(old, own)
 	all.update(st, m, own, version)
-	if err := renameio.WriteFile(path, all.render(), 0o644, renameio.WithStaticPermissions(0o644)); err != nil {
+	if err := replace(path, all.render()); err != nil {
 		return fmt.Errorf("writing the metrics file: %w", err)
 	}
 	return nil
+}
+
+// replace writes a file that node_exporter, another user, can read, whatever
+// the umask and whatever was there.
+func replace(path string, content []byte) (err error) {
+	file, err := renameio.NewPendingFile(path, renameio.WithStaticPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Cleanup()) }()
+	if _, err := file.Write(content); err != nil {
+		return err
+	}
+	return file.CloseAtomicallyReplace()
 }
 
 // server returns the server's address and the database's name.
