@@ -110,12 +110,13 @@ func StopDetached(ctx context.Context, dir string) error {
 }
 
 // Binary returns the path of one of PostgreSQL's programs beside the server's, or its bare name
-// for PATH to find where the server is not ours.
+// for PATH to find where it is not there: some builds leave the clients out.
 func (s *Server) Binary(name string) string {
-	if s.bin == "" {
+	path := filepath.Join(s.bin, name)
+	if _, err := os.Stat(path); s.bin == "" || err != nil {
 		return name
 	}
-	return filepath.Join(s.bin, name)
+	return path
 }
 
 // HasDatabase reports whether a database of that name exists.
