@@ -39,7 +39,11 @@ func (p planner) next(ctx context.Context, q pg.Querier, cursor, end time.Time, 
 	}
 	var first, nth, heavy *time.Time
 	var events int64
-	err := q.QueryRow(ctx, statement("plan_events", false), cursor, end, size, p.pass.Start, size).Scan(&first, &nth, &heavy, &events)
+	start := p.pass.Start
+	if !p.byHours {
+		start = latest // the function comes to every correction in its own time
+	}
+	err := q.QueryRow(ctx, statement("plan_events", false), cursor, end, size, start, size).Scan(&first, &nth, &heavy, &events)
 	if err != nil {
 		return plan{}, fmt.Errorf("planning the next slice: %w", err)
 	}
@@ -91,7 +95,7 @@ func (p planner) moment(ctx context.Context, q pg.Querier, from, to time.Time, s
 	if !p.byHours {
 		return out, nil
 	}
-	rows, err := q.Query(ctx, statement("plan_moment", false), from, to)
+	rows, err := q.Query(ctx, statement("plan_moment", false), from, to, p.pass.Start)
 	if err != nil {
 		return plan{}, fmt.Errorf("planning a moment: %w", err)
 	}

@@ -3,16 +3,17 @@
 -- Returns the first event, the event beyond the last that fits ($3), the first
 -- event whose hour would make the slice read more than $5 rows (the first hour
 -- always fits), and the number of events before $2, counted to $3.
--- Events whose hour this pass has read already ([$4, $1)) cost nothing and do not count.
+-- A usage row counts where slice.sql reads its hour: when it was created, or,
+-- created before the pass, when it was corrected.
 -- Served by the indexes on updated_at and created_at alone.
 with e as (
-  (select updated_at as at, created_at from task_usage
-   where updated_at >= $1 and updated_at < $2 and not (created_at >= $4 and created_at < $1)
-   order by updated_at limit $3 + 1)
-  union all
-  (select created_at, created_at from task_usage
-   where updated_at is null and created_at >= $1 and created_at < $2
+  (select created_at as at, created_at from task_usage
+   where created_at >= $1 and created_at < $2
    order by created_at limit $3 + 1)
+  union all
+  (select updated_at, created_at from task_usage
+   where updated_at >= $1 and updated_at < $2 and not (created_at >= $4 and created_at < $2)
+   order by updated_at limit $3 + 1)
 ), o as (
   select at, created_at, row_number() over (order by at) as n from e order by at limit $3 + 1
 ), h as (

@@ -11,16 +11,15 @@
 with touched as (
   select distinct date_trunc('hour', e.created_at, 'UTC') as hour
   from (
-    select created_at from task_usage where updated_at >= $1 and updated_at < $2
+    -- Hours created in the slice, whenever their rows were corrected: a correction
+    -- that comes later in the pass is passed over as read.
+    select created_at from task_usage where created_at >= $1 and created_at < $2
     union all
-    select created_at from task_usage where updated_at is null and created_at >= $1 and created_at < $2
-    union all
-    -- An hour whose rows were all corrected later has no event in its own slice,
-    -- and its corrections are passed over as read.
-    select created_at from task_usage where created_at >= $1 and created_at < $2 and updated_at >= $2 and updated_at < $4
+    -- Hours that the pass has not read, corrected in the slice.
+    select created_at from task_usage
+    where updated_at >= $1 and updated_at < $2 and not (created_at >= $3 and created_at < $2)
   ) e
-  where not (e.created_at >= $3 and e.created_at < $1)
-    and e.created_at >= $5 and e.created_at < $6
+  where e.created_at >= $5 and e.created_at < $6
 ), counted as (
   select t.hour, a.workspace_id, q.runtime_id, q.agent_id, i.project_id, u.provider, u.model,
          sum(u.input_tokens)::bigint as input_tokens,
