@@ -52,8 +52,8 @@ Exit code 0: all is well. 1: a warning. 2: critical. 3: it could not be checked.
             for more than %s; migration 103 would refuse; a backfill was
             interrupted or failed; verify found wrong rows; a transaction open for
             more than %s is owed`,
-			report.Duration(status.CritWait), report.Duration(status.CritQueue), report.Duration(status.WarnWait),
-			report.Duration(status.WarnQueue), report.Duration(status.WarnLock), report.Duration(status.WarnDebt)),
+			report.Span(status.CritWait), report.Span(status.CritQueue), report.Span(status.WarnWait),
+			report.Span(status.WarnQueue), report.Span(status.WarnLock), report.Span(status.WarnDebt)),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			look := a.statusOnce
 			if all {
@@ -190,7 +190,7 @@ func (a *app) watch(cmd *cobra.Command, every time.Duration, look func(*cobra.Co
 		}
 		switch {
 		case isTerminal(out):
-			page.WriteString("\nevery " + report.Duration(every) + "; Ctrl-C ends it\n")
+			page.WriteString("\nevery " + report.Span(every) + "; Ctrl-C ends it\n")
 			_, err = io.WriteString(out, clearScreen+page.String())
 		case first || a.json:
 			_, err = io.WriteString(out, page.String())

@@ -26,10 +26,10 @@ func GuardLine(g pipeline.Guard) string {
 	case g.Pass && g.Trails() <= 0:
 		return "migration 103 passes: the watermark (" + Stamp(g.Watermark) + ") is at or past the newest event"
 	case g.Pass:
-		return "migration 103 passes: the watermark (" + Stamp(g.Watermark) + ") trails the newest event by " + Duration(g.Trails())
+		return "migration 103 passes: the watermark (" + Stamp(g.Watermark) + ") trails the newest event by " + Span(g.Trails())
 	case AtEpoch(g.Watermark):
 		return "migration 103 refuses: nothing is rolled up yet, the watermark is at the epoch"
 	default:
-		return "migration 103 refuses: the watermark (" + Stamp(g.Watermark) + ") trails the newest event by " + Duration(g.Trails()) + ", more than 1h"
+		return "migration 103 refuses: the watermark (" + Stamp(g.Watermark) + ") trails the newest event by " + Span(g.Trails()) + ", more than 1h"
 	}
 }

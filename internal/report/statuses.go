@@ -50,7 +50,7 @@ func (e StatusEntry) summary() string {
 	case s.Waiting.Count == 0:
 		return s.Target + ": nothing waits"
 	}
-	return s.Target + ": " + s.Waiting.text("event", "events") + " waiting, the oldest for " + Duration(s.At.Sub(s.Waiting.Oldest))
+	return s.Target + ": " + s.Waiting.text("event", "events") + " waiting, the oldest for " + Span(s.At.Sub(s.Waiting.Oldest))
 }
 
 // under writes a finding, indented, and what to type.

@@ -131,12 +131,12 @@ func (p *sheet) data(s *Status) {
 	case s.Newest.IsZero():
 		p.line("Data", "rolled up to "+Stamp(s.Watermark)+"; there is no usage")
 	case s.Lag() > 0:
-		p.line("Data", "rolled up to "+Stamp(s.Watermark)+", "+Duration(s.Lag())+" behind the newest event")
+		p.line("Data", "rolled up to "+Stamp(s.Watermark)+", "+Span(s.Lag())+" behind the newest event")
 	default:
 		p.line("Data", "rolled up to "+Stamp(s.Watermark)+", past the newest event")
 	}
 	if s.Waiting.Count > 0 {
-		p.line("", s.Waiting.text("event", "events")+" waiting, the oldest for "+Duration(s.At.Sub(s.Waiting.Oldest)))
+		p.line("", s.Waiting.text("event", "events")+" waiting, the oldest for "+Span(s.At.Sub(s.Waiting.Oldest)))
 	}
 	if s.Queue.Count > 0 {
 		p.line("Queue", s.Queue.text("invalidation", "invalidations")+", the oldest queued "+ago(s.At, s.Queue.Oldest))
@@ -155,7 +155,7 @@ func (p *sheet) runs(s *Status) {
 	default:
 		text := ago(s.At, r.Finished) + ", " + Count(r.Rows) + " rows written"
 		if took := r.Finished.Sub(r.Started); took >= 0 && !r.Started.IsZero() {
-			text += " in " + Duration(took)
+			text += " in " + Span(took)
 		}
 		p.line("Last run", text)
 	}
@@ -181,7 +181,7 @@ func (p *sheet) scheduling(s *Status) {
 		case t.Next.IsZero():
 			p.line("Timer", "fires now")
 		default:
-			p.line("Timer", "next in "+Duration(max(0, t.Next.Sub(s.HostAt)))+", at "+Stamp(t.Next))
+			p.line("Timer", "next in "+Span(max(0, t.Next.Sub(s.HostAt)))+", at "+Stamp(t.Next))
 		}
 		if v := u.Service; v != nil {
 			switch {
@@ -343,6 +343,17 @@ func (c Counted) text(one, many string) string {
 	return Count(c.Count) + " " + many
 }
 
+// Span renders a duration as Duration does, without a zero second unit: 5m, 7h, 2d.
+func Span(d time.Duration) string {
+	text := Duration(d)
+	for _, zero := range []string{"m0s", "h0m", "d0h"} {
+		if strings.HasSuffix(text, zero) {
+			return text[:len(text)-2]
+		}
+	}
+	return text
+}
+
 // ago renders how long before now something was.
 func ago(now, then time.Time) string {
 	d := now.Sub(then)
@@ -350,11 +361,11 @@ func ago(now, then time.Time) string {
 	case then.IsZero():
 		return "never"
 	case d < 0:
-		return "in " + Duration(-d)
+		return "in " + Span(-d)
 	case d < time.Second:
 		return "just now"
 	}
-	return Duration(d) + " ago"
+	return Span(d) + " ago"
 }
 
 // Short renders a number in three digits or so: 950, 12.3 k, 4.56 M, 7.89 G.

@@ -33,22 +33,26 @@ func judgeData(s *report.Status) {
 	if s.Waiting.Count > 0 {
 		switch wait := s.At.Sub(s.Waiting.Oldest); {
 		case report.AtEpoch(s.Watermark) && wait > WarnWait:
-			s.Find(report.Critical, "multica-rollup backfill", "nothing is rolled up yet: the watermark is at the epoch")
+			hint := "multica-rollup backfill"
+			if s.Guard.Pending() {
+				hint = "multica-rollup guard --fix"
+			}
+			s.Find(report.Critical, hint, "nothing is rolled up yet: the watermark is at the epoch")
 		case wait > CritWait:
-			s.Find(report.Critical, "multica-rollup doctor", "usage has waited to be rolled up for "+report.Duration(wait))
+			s.Find(report.Critical, "multica-rollup doctor", "usage has waited to be rolled up for "+report.Span(wait))
 		case wait > WarnWait:
-			s.Find(report.Warning, "multica-rollup doctor", "usage has waited to be rolled up for "+report.Duration(wait))
+			s.Find(report.Warning, "multica-rollup doctor", "usage has waited to be rolled up for "+report.Span(wait))
 		}
 	}
 	if s.Queue.Count > 0 {
 		switch age := s.At.Sub(s.Queue.Oldest); {
 		case age > CritQueue:
-			s.Find(report.Critical, "multica-rollup run", "the oldest invalidation is "+report.Duration(age)+" old; at seven days Multica deletes them unprocessed")
+			s.Find(report.Critical, "multica-rollup run", "the oldest invalidation is "+report.Span(age)+" old; at seven days Multica deletes them unprocessed")
 		case age > WarnQueue:
-			s.Find(report.Warning, "multica-rollup run", "the oldest invalidation is "+report.Duration(age)+" old")
+			s.Find(report.Warning, "multica-rollup run", "the oldest invalidation is "+report.Span(age)+" old")
 		}
 	}
-	if s.Guard.Pending() && !s.Guard.Pass {
+	if s.Guard.Pending() && !s.Guard.Pass && !report.AtEpoch(s.Watermark) {
 		s.Find(report.Warning, "multica-rollup guard --fix", report.GuardLine(s.Guard))
 	}
 	if d := s.Drift; d != nil && d.Keys > 0 {
@@ -102,14 +106,14 @@ func judgeScheduling(s *report.Status, unitsErr error) {
 	case s.LastRun.Finished.IsZero():
 		s.Find(report.Warning, "multica-rollup run", "there has never been a run, and no scheduler is known")
 	case s.At.Sub(s.LastRun.Finished) > WarnQuiet:
-		s.Find(report.Warning, "multica-rollup run", "there was no run for "+report.Duration(s.At.Sub(s.LastRun.Finished))+", and no scheduler is known")
+		s.Find(report.Warning, "multica-rollup run", "there was no run for "+report.Span(s.At.Sub(s.LastRun.Finished))+", and no scheduler is known")
 	}
 }
 
 func judgeWork(s *report.Status) {
 	for _, l := range s.Lock {
 		if held := s.At.Sub(l.Since); !l.Since.IsZero() && held > WarnLock {
-			s.Find(report.Warning, "multica-rollup doctor", "lock 4246 has been held for "+report.Duration(held)+" by "+l.Text)
+			s.Find(report.Warning, "multica-rollup doctor", "lock 4246 has been held for "+report.Span(held)+" by "+l.Text)
 		}
 	}
 	if b := s.Backfill; b != nil && !b.Running {
