@@ -1,0 +1,223 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/report"
+)
+
+// Recounting is the phase of a recount.
+const Recounting report.Phase = "recounting"
+
+// Bounds on the rows of a chunk, of either side. The most bounds what a chunk
+// in which every key is wrong takes of this process's memory.
+const (
+	firstSize = 10_000
+	floorSize = 500
+	ceilSize  = 50_000
+)
+
+// chunkTarget is how long one chunk's snapshot should live: vacuum goes on behind it.
+const chunkTarget = time.Second
+
+// lockTries bounds how often a chunk waits for a lock on the tables themselves: a migration is at work.
+const lockTries = 30
+
+// The earliest and the latest bucket hour.
+var (
+	earliest = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// span is a stretch of whole bucket hours, half-open.
+type span struct{ from, to time.Time }
+
+// chunk is what one statement found.
+type chunk struct {
+	spans                                       []span
+	usage, hourly                               int64
+	ahead, queued, owed, givenUp, notRecomputed int64
+	watermark                                   time.Time
+	wrong                                       []Difference
+}
+
+// sweep compares the bucket hours from one on chunk by chunk, in order.
+func (v *Verifier) sweep(ctx context.Context, cursor time.Time, each func(*chunk) error) error {
+	for cursor.Before(latest) {
+		s, err := v.plan(ctx, cursor)
+		if err != nil {
+			return v.explain(err)
+		}
+		if !s.from.Before(s.to) {
+			return nil
+		}
+		started := time.Now()
+		c, err := v.patiently(ctx, []span{s})
+		if pg.SQLState(err) == pg.StateQueryCanceled && v.size > floorSize {
+			v.size = max(floorSize, v.size/4)
+			continue
+		}
+		if err != nil {
+			return v.tooSlow(err, s)
+		}
+		factor := min(2, float64(chunkTarget)/float64(time.Since(started)+1))
+		v.size = min(ceilSize, max(floorSize, int(float64(v.size)*factor)))
+		if err := each(c); err != nil {
+			return err
+		}
+		cursor = s.to
+	}
+	return nil
+}
+
+// look compares some hours again: all in one statement, unless that takes too long.
+func (v *Verifier) look(ctx context.Context, spans []span, each func(*chunk) error) error {
+	c, err := v.patiently(ctx, spans)
+	if n := len(spans); pg.SQLState(err) == pg.StateQueryCanceled && n > 1 {
+		if err := v.look(ctx, spans[:n/2], each); err != nil {
+			return err
+		}
+		return v.look(ctx, spans[n/2:], each)
+	}
+	if err != nil {
+		return v.tooSlow(err, spans[0])
+	}
+	return each(c)
+}
+
+// patiently compares some hours, waiting for who locks the tables themselves.
+func (v *Verifier) patiently(ctx context.Context, spans []span) (*chunk, error) {
+	for try := 1; ; try++ {
+		c, err := v.compare(ctx, spans)
+		switch {
+		case err == nil:
+			return c, nil
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("interrupted: %w", ctx.Err())
+		case pg.SQLState(err) != pg.StateLockNotAvailable || try == lockTries:
+			return nil, err
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// tooSlow words a statement timeout that nothing can be done about here, and explains every other error.
+func (v *Verifier) tooSlow(err error, s span) error {
+	if pg.SQLState(err) != pg.StateQueryCanceled {
+		return v.explain(err)
+	}
+	return problem.Wrap(err, problem.Failed, "raise walk.statement_timeout in the configuration, or look for what slows the database down",
+		"recounting %s to %s does not end within %s, and it cannot be cut any smaller", report.Stamp(s.from), report.Stamp(s.to), v.opts.Walk.StatementTimeout)
+}
+
+// plan returns the next chunk at or after cursor: whole hours, about v.size
+// rows of either side; an empty one where nothing is left.
+func (v *Verifier) plan(ctx context.Context, cursor time.Time) (span, error) {
+	var first, nth *time.Time
+	if err := v.conn.QueryRow(ctx, statement("plan", false), cursor, v.size).Scan(&first, &nth); err != nil {
+		return span{}, fmt.Errorf("planning a chunk: %w", err)
+	}
+	if first == nil {
+		return span{}, nil
+	}
+	s := span{from: later(first.UTC(), cursor), to: latest}
+	if nth != nil {
+		s.to = later(nth.UTC(), s.from.Add(time.Hour))
+	}
+	return s, nil
+}
+
+// compare recounts one chunk, in a transaction and a snapshot of its own.
+func (v *Verifier) compare(ctx context.Context, spans []span) (*chunk, error) {
+	why, err := v.excuses()
+	if err != nil {
+		return nil, err
+	}
+	c := &chunk{spans: spans}
+	from, to := make([]time.Time, len(spans)), make([]time.Time, len(spans))
+	for i, s := range spans {
+		from[i], to[i] = s.from, s.to
+	}
+	settings := pg.TxSettings{
+		LockTimeout: v.opts.Walk.LockTimeout, StatementTimeout: v.opts.Walk.StatementTimeout,
+		ReadOnly: true, NoClientCheck: !v.pipe.ClientCheck,
+	}
+	err = pg.InTx(ctx, v.conn, settings, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "set local work_mem = '32MB'"); err != nil {
+			return err // the default would put a chunk's hashes on disk
+		}
+		rows, err := tx.Query(ctx, statement("compare", v.pipe.HasCosts()), from, to, why.from, why.to, why.givenUpBefore)
+		if err != nil {
+			return err
+		}
+		var d Difference
+		var hour, mark *time.Time
+		var raw, hourly []*int64
+		_, err = pgx.ForEachRow(rows, []any{
+			&d.Kind, &hour, &d.Workspace, &d.Runtime, &d.Agent, &d.Project, &d.Provider, &d.Model, &raw, &hourly, &mark,
+		}, func() error {
+			if d.Kind == "" {
+				for i, into := range []*int64{&c.usage, &c.hourly, &c.ahead, &c.queued, &c.owed, &c.givenUp, &c.notRecomputed} {
+					*into = *raw[i]
+				}
+				c.watermark = *mark
+				return nil
+			}
+			d.Hour, d.Counters = hour.UTC(), counters(hourly, raw)
+			c.wrong = append(c.wrong, d)
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("recounting %s to %s: %w", report.Stamp(spans[0].from), report.Stamp(spans[len(spans)-1].to), err)
+	}
+	return c, nil
+}
+
+// estimate returns how many usage rows the planner expects from the given hour on; 0 where it cannot tell.
+func (v *Verifier) estimate(ctx context.Context, from time.Time) int64 {
+	var text string
+	// EXPLAIN takes no parameters in some poolers' protocols; a time in this form cannot hold a quote.
+	sql := "explain (format json) select from task_usage where created_at >= '" + from.UTC().Format("2006-01-02 15:04:05") + "+00'"
+	if err := v.conn.QueryRow(ctx, sql).Scan(&text); err != nil {
+		return 0
+	}
+	var plans []struct {
+		Plan struct {
+			Rows float64 `json:"Plan Rows"`
+		}
+	}
+	if json.Unmarshal([]byte(text), &plans) != nil || len(plans) == 0 {
+		return 0
+	}
+	return int64(plans[0].Plan.Rows)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("interrupted: %w", ctx.Err())
+	case <-timer.C:
+		return nil
+	}
+}

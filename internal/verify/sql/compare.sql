@@ -1,0 +1,101 @@
+-- Recounts the raw usage of some bucket hours and compares it with their hourly rows.
+-- $1, $2: starts and ends of stretches of hours (arrays). $3, $4: starts and ends of the windows of event time
+-- that are owed (arrays). $5: bucket hours before it were given up.
+-- Returns a first row with the kind '' and, where the raw counters stand, usage rows
+-- recounted, hourly rows read, and how many keys differ without being wrong: ahead of
+-- the watermark, queued, owed, given up, not recomputed since the cost columns came;
+-- and the watermark. Then a row for each wrong key: kind (missing, surplus,
+-- differing), the key, raw counters, hourly counters.
+-- It is one statement, and so one snapshot: whoever rolls up moves the watermark,
+-- or takes from the queue, in the transaction that writes the hourly rows.
+-- Served by task_usage's index on created_at, primary keys, and the unique keys of
+-- the hourly table and of the queue. LATERAL with OFFSET 0 keeps the cost with the
+-- chunk: the planner would read whole tables for each.
+-- Lines that end in "-- 213" are for databases with the cost columns.
+with mark as materialized (
+  select watermark_at as at from task_usage_hourly_rollup_state where id = 1
+), counted as (
+  select date_trunc('hour', u.created_at, 'UTC') as bucket_hour, a.workspace_id, q.runtime_id, q.agent_id,
+         i.project_id, u.provider, u.model,
+         array[sum(u.input_tokens), sum(u.output_tokens), sum(u.cache_read_tokens), sum(u.cache_write_tokens),
+               count(distinct u.task_id), count(*)
+               , coalesce(sum(u.cost_usd_ticks), 0) -- 213
+               , coalesce(sum(u.input_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
+               , coalesce(sum(u.output_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
+               , coalesce(sum(u.cache_read_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
+               , coalesce(sum(u.cache_write_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
+              ]::bigint[] as want,
+         max(coalesce(u.updated_at, u.created_at)) as latest,
+         bool_or($3::timestamptz[] <> '{}' and exists (
+           select from unnest($3::timestamptz[], $4::timestamptz[]) as w (f, t)
+           where coalesce(u.updated_at, u.created_at) >= w.f and coalesce(u.updated_at, u.created_at) < w.t)) as owed
+  from unnest($1::timestamptz[], $2::timestamptz[]) as s (f, t)
+  cross join lateral (
+    select * from task_usage r
+    where r.created_at >= s.f and r.created_at < s.t offset 0) u
+  cross join lateral (
+    select k.agent_id, k.runtime_id, k.issue_id from agent_task_queue k
+    where k.id = u.task_id offset 0) q
+  join agent a on a.id = q.agent_id
+  left join lateral (
+    select s.project_id from issue s where s.id = q.issue_id offset 0) i on true
+  where q.runtime_id is not null
+  group by 1, 2, 3, 4, 5, 6, 7
+), hourly as (
+  select bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+         array[input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, task_count, event_count
+               , cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens -- 213
+               , uncosted_cache_read_tokens, uncosted_cache_write_tokens -- 213
+              ]::bigint[] as got
+  from unnest($1::timestamptz[], $2::timestamptz[]) as s (f, t)
+  cross join lateral (
+    select * from task_usage_hourly r
+    where r.bucket_hour >= s.f and r.bucket_hour < s.t offset 0) h
+), compared as materialized (
+  select coalesce(c.bucket_hour, h.bucket_hour) as bucket_hour,
+         coalesce(c.workspace_id, h.workspace_id) as workspace_id,
+         coalesce(c.runtime_id, h.runtime_id) as runtime_id,
+         coalesce(c.agent_id, h.agent_id) as agent_id,
+         coalesce(c.project_id, h.project_id) as project_id,
+         coalesce(c.provider, h.provider) as provider,
+         coalesce(c.model, h.model) as model,
+         c.want, h.got, c.latest, c.owed
+  from counted c
+  -- A full join wants operators that can be hashed, which IS NOT DISTINCT FROM is not.
+  full join hourly h
+    on h.bucket_hour = c.bucket_hour and h.workspace_id = c.workspace_id and h.runtime_id = c.runtime_id
+   and h.agent_id = c.agent_id and h.provider = c.provider and h.model = c.model
+   and (h.project_id is null) = (c.project_id is null)
+   and coalesce(h.project_id, '00000000-0000-0000-0000-000000000000') = coalesce(c.project_id, '00000000-0000-0000-0000-000000000000')
+), odd as materialized (
+  select k.*,
+         case
+           when k.want[1:7] = k.got[1:7] and k.got[8] is null then 'not recomputed' -- 213
+           when k.bucket_hour < $5 then 'given up'
+           when k.latest >= (select at from mark) then 'ahead'
+           when k.owed then 'owed'
+           when exists (
+             select from task_usage_hourly_dirty d
+             where d.bucket_hour = k.bucket_hour and d.workspace_id = k.workspace_id
+               and d.runtime_id = k.runtime_id and d.agent_id = k.agent_id
+               and d.project_id is not distinct from k.project_id
+               and d.provider = k.provider and d.model = k.model) then 'queued'
+           when k.want is null then 'surplus'
+           when k.got is null then 'missing'
+           else 'differing'
+         end as kind
+  from compared k
+  where k.want is distinct from k.got
+)
+select '' as kind, null::timestamptz as bucket_hour, '' as workspace_id, '' as runtime_id, '' as agent_id, '' as project_id,
+       '' as provider, '' as model,
+       array[(select coalesce(sum(want[6]), 0) from compared), (select count(got) from compared),
+             (select count(*) from odd where kind = 'ahead'), (select count(*) from odd where kind = 'queued'),
+             (select count(*) from odd where kind = 'owed'), (select count(*) from odd where kind = 'given up'),
+             (select count(*) from odd where kind = 'not recomputed')]::bigint[] as want,
+       null::bigint[] as got, (select at from mark) as watermark
+union all
+select kind, bucket_hour, workspace_id::text, runtime_id::text, agent_id::text, coalesce(project_id::text, ''),
+       provider, model, want, got, null
+from odd
+where kind in ('missing', 'surplus', 'differing')

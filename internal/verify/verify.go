@@ -1,0 +1,183 @@
+// Package verify recounts raw usage and compares it with the hourly table, has
+// wrong keys rolled up again, and proves the two engines equal on a live
+// database. A recount only reads, in chunks that are each one short statement.
+package verify
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/config"
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// Options say what to verify and how.
+type Options struct {
+	Since    Since
+	Repair   bool
+	Engine   string // for the tick of a repair: auto, set or function
+	Known    pipeline.Fingerprints
+	Walk     config.Walk
+	StateDir string        // as configured; "" means the default
+	List     int           // how many wrong keys the report names
+	Pause    time.Duration // between the two looks at a key before it is called wrong
+	Windows  int           // how many windows Engines compares
+	Log      *slog.Logger
+	Observe  func(*report.State) // called whenever the state changed; may be nil
+}
+
+// Verifier verifies one database. It is not safe for concurrent use.
+type Verifier struct {
+	opts      Options
+	connector *pg.Connector
+	conn      *pgx.Conn
+	pipe      *pipeline.Pipeline
+	store     *state.Store // nil where the state directory cannot be used
+	size      int          // rows aimed at for the next chunk
+	now       time.Time    // the database's clock when the work began
+	st        *report.State
+	warnings  []string
+}
+
+// New returns a verifier. Nothing is connected yet.
+func New(connector *pg.Connector, opts Options) *Verifier {
+	return &Verifier{
+		opts: opts, connector: connector, size: firstSize,
+		st: &report.State{
+			SchemaVersion: report.SchemaVersion, Command: "verify", Target: connector.Target(),
+			Phase: report.Connecting, Started: time.Now(),
+		},
+	}
+}
+
+// Close ends the connection.
+func (v *Verifier) Close(ctx context.Context) {
+	if v.conn != nil {
+		pg.Close(ctx, v.conn)
+		v.conn = nil
+	}
+}
+
+// open connects and looks at the database. Its errors are problems with a hint.
+func (v *Verifier) open(ctx context.Context) error {
+	v.phase(report.Connecting)
+	conn, err := v.connector.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	v.conn = conn
+	v.phase(report.Inspecting)
+	if v.pipe, err = pipeline.Inspect(ctx, conn, v.opts.Known); err != nil {
+		return v.explain(err)
+	}
+	if err := v.pipe.Check(); err != nil {
+		return err
+	}
+	v.st.Database, v.st.Generation = v.pipe.Database, string(v.pipe.Generation)
+	v.openStore()
+	var mark time.Time
+	err = conn.QueryRow(ctx, "select watermark_at, clock_timestamp() from task_usage_hourly_rollup_state where id = 1").Scan(&mark, &v.now)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return problem.New(problem.Config, "insert into task_usage_hourly_rollup_state (id) values (1)",
+			"the state row of database %q is missing: task_usage_hourly_rollup_state has no id = 1", v.pipe.Database)
+	}
+	if err != nil {
+		return v.explain(err)
+	}
+	v.st.Watermark = mark
+	return nil
+}
+
+// openStore opens what the agent remembers: what it owes and what was given up.
+func (v *Verifier) openStore() {
+	cluster := v.pipe.SystemIdentifier
+	if cluster == "" {
+		cluster = v.connector.Target()
+	}
+	store, err := state.Open(state.Dir(v.opts.StateDir), state.Key(cluster, v.pipe.Database), v.connector.Target())
+	if err == nil {
+		_, err = store.Load()
+		if damaged, ok := errors.AsType[*state.DamagedError](err); ok {
+			v.warn(journal.StateUnwritable, damaged.Error())
+			err = nil
+		}
+	}
+	if err != nil {
+		v.warn(journal.StateUnwritable, "what the agent owes and what was given up is not known here, and the outcome is not remembered: "+err.Error())
+		return
+	}
+	v.store = store
+}
+
+// unknownColumns warns of counters that this program does not know, and so cannot compare.
+func (v *Verifier) unknownColumns() {
+	for _, obstacle := range v.pipe.Obstacles {
+		if strings.Contains(obstacle, "unknown column") {
+			v.warn(journal.EngineFallback, obstacle+", which was not compared")
+		}
+	}
+}
+
+func (v *Verifier) warn(event journal.Event, text string) {
+	if v.st.Warn(text) {
+		v.warnings = append(v.warnings, text)
+		v.opts.Log.Warn(text, event.Attr())
+	}
+}
+
+func (v *Verifier) phase(p report.Phase) {
+	v.st.Phase = p
+	v.observe()
+}
+
+func (v *Verifier) observe() {
+	if v.opts.Observe != nil {
+		v.opts.Observe(v.st)
+	}
+}
+
+func (v *Verifier) explain(err error) error { return v.connector.Explain(err) }
+
+// excuses are why a key may differ without being wrong, beside what the database itself says.
+type excuses struct {
+	from, to      []time.Time // windows of event time that the agent still has to roll up again
+	givenUpBefore time.Time
+}
+
+// gapPatience is how long a gap that others left excuses a difference. The
+// agent closes a gap within a run or two; where nobody does, what is in it is wrong.
+const gapPatience = 24 * time.Hour
+
+// excuses reads the agent's memory; it is read before the statement that it is
+// for, since what is owed is written down before the watermark passes it.
+func (v *Verifier) excuses() (excuses, error) {
+	// Empty, not NULL: the statement asks for its length.
+	e := excuses{from: []time.Time{}, to: []time.Time{}, givenUpBefore: earliest}
+	if v.store == nil {
+		return e, nil
+	}
+	m, err := v.store.Load()
+	if _, damaged := errors.AsType[*state.DamagedError](err); err != nil && !damaged {
+		return e, problem.Wrap(err, problem.Failed, "look at the state directory "+v.store.Dir(), "%v", err)
+	}
+	for _, d := range m.Debts {
+		if d.Kind == state.Gap && v.now.Sub(d.From) > gapPatience {
+			continue
+		}
+		e.from, e.to = append(e.from, d.From), append(e.to, d.To)
+	}
+	if m.GivenUp != nil {
+		e.givenUpBefore = m.GivenUp.Before
+	}
+	return e, nil
+}
