@@ -20,6 +20,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
 // programName is also the prefix of errors and of application_name.
@@ -70,6 +71,8 @@ func (a *app) load(cmd *cobra.Command) (*config.Loaded, error) {
 		Explicit: cmd.Flags().Changed("config"),
 		Env:      os.Environ(),
 		Flags:    cmd.Flags(),
+
+		Credential: unitCredential(cmd.Context(), a.configPath),
 	})
 	if err != nil {
 		return nil, err
@@ -86,6 +89,26 @@ func (a *app) load(cmd *cobra.Command) (*config.Loaded, error) {
 		a.log().Warn(warning)
 	}
 	return loaded, nil
+}
+
+// unitCredential returns what finds the credentials of the service that works
+// by a configuration file; "" is the default one. It asks systemd when it is asked.
+func unitCredential(ctx context.Context, path string) func(name string) (string, bool) {
+	if path == "" {
+		path = config.DefaultPath
+	}
+	return func(name string) (string, bool) {
+		names, ok := unitNames(path)
+		if !ok {
+			return "", false
+		}
+		files, err := units.Credentials(ctx, names.Service)
+		if err != nil {
+			return "", false // the fault that follows says what was wanted
+		}
+		file, ok := files[name]
+		return file, ok
+	}
 }
 
 // connector returns what opens connections for the named command; load comes first.

@@ -25,6 +25,11 @@ type Options struct {
 	Env            []string       // as os.Environ gives it
 	Flags          *pflag.FlagSet // its bound flags (BindFlag) override everything; may be nil
 	CredentialsDir string         // "" means $CREDENTIALS_DIRECTORY of Env
+
+	// Credential tells, where there is no such directory since a person and not
+	// systemd started the program, which file the unit's credential of that name
+	// is. It may be nil.
+	Credential func(name string) (path string, ok bool)
 }
 
 // Loaded is the effective configuration and where it came from.
@@ -47,7 +52,7 @@ const DefaultOrigin = "default"
 // problem with a line for each. The user it runs as decides what it may read;
 // nothing is written and no database is asked.
 func Load(opts Options) (*Loaded, error) {
-	l := &loader{env: opts.Env, credentials: opts.CredentialsDir}
+	l := &loader{env: opts.Env, credentials: opts.CredentialsDir, ofUnit: opts.Credential}
 	if l.credentials == "" {
 		l.credentials = l.getenv("CREDENTIALS_DIRECTORY")
 	}
@@ -80,6 +85,7 @@ func Load(opts Options) (*Loaded, error) {
 type loader struct {
 	env         []string
 	credentials string // $CREDENTIALS_DIRECTORY or ""
+	ofUnit      func(name string) (path string, ok bool)
 	faults      faults
 	missing     string // the default file, where it does not exist
 	dsnRefused  bool   // what the user gave as the DSN, or the file it may be in, has its fault already

@@ -80,7 +80,7 @@ func TestFaultsOfAFileAreToldWithKeyAndLine(t *testing.T) {
 		{"two sources", goodDSN + `dsn_file = "/etc/multica/dsn"`, `FILE:2: dsn and dsn_file are both set: leave one of them`},
 		{"relative dsn_file", `dsn_file = "secret"`, "FILE:1: dsn_file = \"secret\" must be an absolute path or credential:NAME"},
 		{"empty dsn_file", `dsn_file = ""`, `FILE: no DSN: nothing says which database`},
-		{"credential outside of the service", `dsn_file = "credential:dsn"`, `FILE:1: credential:dsn exists only where systemd passes credentials`},
+		{"credential outside of the service", `dsn_file = "credential:dsn"`, `FILE:1: credential:dsn exists only where systemd passes it: no LoadCredential=dsn:FILE`},
 		{"credential without a name", `dsn_file = "credential:"`, `FILE:1: dsn_file = "credential:" names no systemd credential: write credential:NAME`},
 		{"credential outside of its directory", `dsn_file = "credential:../x"`, `FILE:1: dsn_file = "credential:../x" names no systemd credential: write credential:NAME`},
 		{"missing dsn_file", `dsn_file = "/nonexistent/dsn"`, `reading the file with the DSN: /nonexistent/dsn: no such file or directory`},

@@ -111,10 +111,11 @@ func (l *loader) libpqSays(loaded *Loaded) bool {
 }
 
 func (l *loader) credentialText() (text string, found bool) {
-	if l.credentials == "" {
+	path, ok := l.credentialPath(credentialDSN)
+	if !ok {
 		return "", false
 	}
-	content, _, err := read(filepath.Join(l.credentials, credentialDSN))
+	content, _, err := read(path)
 	return string(content), err == nil
 }
 
@@ -171,17 +172,29 @@ func (l *loader) withCredentials(text, origin string) string {
 
 // credential returns the path of a systemd credential; where there can be none, a fault is noted and "" returned.
 func (l *loader) credential(name, origin string) string {
-	switch {
-	case !credentialName(name):
+	if !credentialName(name) {
 		l.faults.config(origin, "credential:%s names no systemd credential", name)
-	case l.credentials == "":
+		return ""
+	}
+	path, ok := l.credentialPath(name)
+	if !ok {
 		l.faults.add(problem.Config, origin,
 			"start the service instead (systemctl start multica-rollup), or name the file by its path",
-			"credential:%s exists only where systemd passes credentials", name)
-	default:
-		return filepath.Join(l.credentials, name)
+			"credential:%s exists only where systemd passes it: no LoadCredential=%[1]s:FILE", name)
 	}
-	return ""
+	return path
+}
+
+// credentialPath returns where a credential is: where systemd put it, or the
+// file that it would take. Whether there is such a file shows when it is read.
+func (l *loader) credentialPath(name string) (path string, ok bool) {
+	if l.credentials != "" {
+		return filepath.Join(l.credentials, name), true
+	}
+	if l.ofUnit == nil {
+		return "", false
+	}
+	return l.ofUnit(name)
 }
 
 // credentialName tells whether systemd takes name for a credential's.

@@ -110,6 +110,33 @@ func TestUnderSystemdTheFileIsACredential(t *testing.T) {
 	}
 }
 
+func TestByHandACredentialIsTheFileThatTheUnitTakes(t *testing.T) {
+	dir := credentials(t, map[string]string{"a-file": "postgres://u:s3cr3t@h/d\n"})
+	ofUnit := func(name string) (string, bool) {
+		path, ok := map[string]string{"dsn": dir + "/a-file", "key": dir + "/key"}[name]
+		return path, ok
+	}
+	for _, file := range []string{"", `dsn_file = "credential:dsn"`, `dsn = "postgres://u:s3cr3t@h/d"`} {
+		loaded, err := Load(Options{Path: write(t, file), Explicit: true, Credential: ofUnit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if loaded.DSN != "postgres://u:s3cr3t@h/d" {
+			t.Errorf("%s: DSN %q", file, loaded.DSN)
+		}
+	}
+	loaded, err := Load(Options{Path: write(t, `dsn = "host=h sslkey=credential:key"`), Explicit: true, Credential: ofUnit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "host=h sslkey='" + dir + "/key'"; loaded.DSN != want {
+		t.Errorf("DSN %q, want %q", loaded.DSN, want)
+	}
+	if _, err := Load(Options{Path: write(t, `dsn_file = "credential:other"`), Explicit: true, Credential: ofUnit}); err == nil {
+		t.Error("a credential that the unit has not was found")
+	}
+}
+
 func TestShowTellsEveryValueWithItsOriginAndNoSecret(t *testing.T) {
 	loaded, err := loadText(t, goodDSN+"engine = \"set\"\n[backfill]\nnice = 2\nsleep_between_slices = \"90s\"\n",
 		"MULTICA_ROLLUP_RUN_BUDGET=90s", "MULTICA_ROLLUP_METRICS_TEXTFILE=/var/lib/node exporter/x.prom")

@@ -102,3 +102,22 @@ func TestTheMonotonicClockIsTranslated(t *testing.T) {
 		t.Errorf("the host booted at %s, want some time ago", got)
 	}
 }
+
+func TestTheFilesOfAServicesCredentialsAreRead(t *testing.T) {
+	m := manager{
+		unit: map[string]map[string]any{"multica-rollup.service": {"LoadState": "loaded"}},
+		own: map[string]map[string]any{"multica-rollup.service": {
+			"LoadCredential": [][]any{{"rollup.toml", "/etc/multica/rollup.toml"}, {"dsn", "/etc/multica/dsn"}},
+		}},
+	}
+	got, err := credentials(t.Context(), m, "multica-rollup.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"rollup.toml": "/etc/multica/rollup.toml", "dsn": "/etc/multica/dsn"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if got, err := credentials(t.Context(), m, "multica-rollup@eu.service"); err != nil || got != nil {
+		t.Errorf("a unit that is not there has %v, %v", got, err)
+	}
+}
