@@ -179,6 +179,13 @@ func (s *sampler) attempt(ctx context.Context, tx pgx.Tx, w *EngineWindow, keys 
 		return o, 0, fmt.Errorf("setting a savepoint: %w", err)
 	}
 	defer pg.Rollback(ctx, point)
+	// The function takes the queue along with every window; where that is not
+	// what is compared, the queue is set aside, for both alike.
+	if w.Kind != kindQueue {
+		if _, err := point.Exec(ctx, "delete from task_usage_hourly_dirty where enqueued_at < $1", w.To); err != nil {
+			return o, 0, fmt.Errorf("setting the queue aside: %w", err)
+		}
+	}
 	if err := spoil(ctx, point, keys); err != nil {
 		return o, 0, err
 	}
@@ -266,15 +273,8 @@ func (s *sampler) rollBySet(ctx context.Context, tx pgx.Tx, w *EngineWindow) err
 	return err
 }
 
-// rollByFunction has the database's function do the same. It takes the queue
-// along with every window, so where that is not what is compared, the queue is
-// emptied first.
+// rollByFunction has the database's function do the same.
 func (s *sampler) rollByFunction(ctx context.Context, tx pgx.Tx, w *EngineWindow) error {
-	if w.Kind != kindQueue {
-		if _, err := tx.Exec(ctx, "delete from task_usage_hourly_dirty where enqueued_at < $1", w.To); err != nil {
-			return fmt.Errorf("setting the queue aside: %w", err)
-		}
-	}
 	_, err := s.function.Roll(ctx, tx, rollup.Slice{From: w.From, To: w.To})
 	return err
 }
