@@ -11,7 +11,7 @@ import (
 
 // guardCheck: an upgrade from v0.3.4 stops at migration 103 until history is rolled up.
 func guardCheck() Check {
-	return Check{ID: "guard", Title: "migration 103 is applied or would pass", Needs: []string{"pipeline"}, ExplainedBy: []string{"watermark-future"},
+	return Check{ID: "guard", Title: "migration 103 is applied or would pass", Needs: []string{"pipeline"}, ExplainedBy: []string{"lock", "watermark-future"},
 		Run: func(ctx context.Context, env *Env) Finding {
 			var g pipeline.Guard
 			err := env.read(ctx, func(tx pgx.Tx) (err error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/state"
+	"github.com/multica-rollup/multica-rollup/internal/status"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
@@ -41,13 +42,13 @@ type Limits struct {
 	FreeDisk uint64        // bytes left for the state directory
 }
 
-// DefaultLimits returns the limits of a production system. The horizon trails the
-// clock by 5 minutes and the timer fires every 5, so 20 minutes mean that runs were missed.
+// DefaultLimits returns the limits of a production system: those of status
+// where it judges the same.
 func DefaultLimits() Limits {
 	return Limits{
-		IdleLock: time.Minute, BusyLock: 10 * time.Minute, OpenTx: 30 * time.Minute,
-		Lag: 20 * time.Minute, LagBad: 2 * time.Hour,
-		QueueOld: time.Hour, QueueBad: 6 * 24 * time.Hour,
+		IdleLock: time.Minute, BusyLock: status.WarnLock, OpenTx: 30 * time.Minute,
+		Lag: status.WarnWait, LagBad: status.CritWait,
+		QueueOld: status.WarnQueue, QueueBad: status.CritQueue,
 		LastRun: 20 * time.Minute, Skew: 30 * time.Second, FreeDisk: 16 << 20,
 	}
 }

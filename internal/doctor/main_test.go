@@ -199,3 +199,24 @@ func (p *patient) role(attributes string) string {
 	p.dsn = strings.Replace(p.server.DSN(p.name), "postgres@", name+"@", 1)
 	return name
 }
+
+// fails runs a command line that has to fail.
+func (p *patient) fails(command string) {
+	p.t.Helper()
+	p.configure()
+	var out bytes.Buffer
+	args := append([]string{"--as-root", "--config", p.configPath()}, strings.Fields(command)...)
+	if err := cli.Run(p.t.Context(), args, strings.NewReader(""), &out, &out); err == nil {
+		p.t.Fatalf("%s did not fail:\n%s", command, out.String())
+	}
+}
+
+// roleSQL is the script that the package brings for the administrator.
+func roleSQL(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("../../configs/role.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

@@ -62,7 +62,7 @@ func (e *Env) schedulers() []scheduler {
 		if !c.own {
 			fix = Fix{Advice: "take the line out of " + c.file}
 		}
-		list = append(list, scheduler{"cron: " + c.file + ": " + c.line, fix})
+		list = append(list, scheduler{"cron: " + c.call + " in " + c.file, fix})
 	}
 	e.others = list
 	return list
@@ -70,7 +70,7 @@ func (e *Env) schedulers() []scheduler {
 
 // cronEntry is a line of a crontab that rolls up.
 type cronEntry struct {
-	file, line string
+	file, call string
 	own        bool // the file has no other entry
 }
 
@@ -117,21 +117,14 @@ func cronEntriesOf(path string) []cronEntry {
 		if words := strings.Fields(line); len(words) > 1 && !strings.Contains(words[0], "=") {
 			entries++
 		}
-		if rollsUp.MatchString(line) {
-			found = append(found, cronEntry{file: path, line: shorten(line)})
+		if call := rollsUp.FindString(line); call != "" {
+			found = append(found, cronEntry{file: path, call: call})
 		}
 	}
 	for i := range found {
 		found[i].own = entries == len(found) && filepath.Base(filepath.Dir(path)) == "cron.d"
 	}
 	return found
-}
-
-func shorten(s string) string {
-	if len(s) > 60 {
-		return s[:57] + "…"
-	}
-	return s
 }
 
 // lastRun is when anybody last finished a roll-up; zero where nobody did.

@@ -6,7 +6,7 @@ select (select case when count(*) = 1 then min(format('%I.%I', n.nspname, p.pron
         join pg_namespace n on n.oid = p.pronamespace
         where p.prorettype = 'trigger'::regtype
           and pg_function_is_visible(p.oid)
-          and p.proname in ($1, replace($1, 'trg_', ''), replace($1, 'trg_', 'fn_'), replace($1, 'trg_', 'trg_fn_'), $1 || '_fn')
+          and p.proname in ($1::text, replace($1::text, 'trg_', ''), replace($1::text, 'trg_', 'fn_'), $1::text || '_fn')
           and not exists (select from pg_trigger t where t.tgfoid = p.oid)),
        (select case when count(distinct t.tgtype::int & 2) = 1 then bool_and(t.tgtype::int & 2 <> 0) end
         from pg_trigger t
