@@ -3,28 +3,30 @@
 package e2e
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 )
 
-// resumesAfterReboot damages all history behind the watermark, which only a backfill mends, and
+// resumesAfterReboot brings in history from behind the watermark, which only a backfill finds, and
 // reboots in the midst of one.
 func resumesAfterReboot(t *testing.T, h *host) {
 	h.configure(t, socketDSN, `engine = "set"`)
-	sql(t, h, `UPDATE task_usage_hourly SET input_tokens = input_tokens + 1`)
+	// Several slices' worth of rows.
+	h.must(t, `cd /; runuser -u postgres -- multica-lab seed --dsn '`+ownersDSN+`' --seed 2 --tasks 60000`)
 	// So slow that a reboot finds it at work, then as fast as it can.
-	h.must(t, `mkdir -p /etc/systemd/system/`+backfill+`.d
-		printf '[Service]\nEnvironment=MULTICA_ROLLUP_BACKFILL_SLEEP_BETWEEN_SLICES=2s\n' \
-			>/etc/systemd/system/`+backfill+`.d/slow.conf
-		systemctl daemon-reload`)
-	h.must(t, "systemctl start "+backfill)
+	slow := "/etc/systemd/system/" + backfill + ".d/slow.conf"
+	h.file(t, slow, "[Service]\nEnvironment=MULTICA_ROLLUP_BACKFILL_SLEEP_BETWEEN_SLICES=5s\n")
+	h.must(t, "systemctl daemon-reload; systemctl start "+backfill)
 	h.want(t, "systemctl is-active "+backfill, "active")
-	h.until(t, 30*time.Second, "test -n \"$(find "+stateDir+" -name '*.backfill.json')\"")
-	h.must(t, "rm -r /etc/systemd/system/"+backfill+".d")
-	if err := h.Reboot(context.WithoutCancel(t.Context())); err != nil {
+	h.until(t, 30*time.Second, "find "+stateDir+" -name '*.backfill.json' | grep -q .")
+	h.until(t, 30*time.Second, "systemctl status "+backfill+" | grep -q 'Status: .*%'")
+	h.must(t, "rm -r $(dirname "+slow+")")
+	if oracle(t, h).Exit == 0 {
+		t.Fatal("the backfill has ended before the reboot")
+	}
+	if err := h.Reboot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	h.must(t, "ip address add 10.77.0.5/32 dev lo")

@@ -5,6 +5,8 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"github.com/multica-rollup/multica-rollup/packaging/e2e/box"
 )
 
 // Multica's database on the host, as its owner reaches it over the unix socket.
@@ -32,10 +34,15 @@ func wantOracle(t *testing.T, h *host) {
 	if got := sql(t, h, "SELECT count(*) > 0 FROM task_usage_hourly"); got != "t" {
 		t.Error("nothing has been rolled up")
 	}
-	result := h.try(t, `cd /; runuser -u postgres -- multica-lab oracle --dsn '`+ownersDSN+`'`)
-	if result.Exit != 0 {
+	if result := oracle(t, h); result.Exit != 0 {
 		t.Errorf("the hourly table is wrong: %s%s", result.Stdout, result.Stderr)
 	}
+}
+
+// oracle recounts all usage; exit code 0 says that the hourly table is equal.
+func oracle(t *testing.T, h *host) box.Result {
+	t.Helper()
+	return h.try(t, `cd /; runuser -u postgres -- multica-lab oracle --dsn '`+ownersDSN+`'`)
 }
 
 // sql runs one statement as the database's owner and returns its unaligned result.

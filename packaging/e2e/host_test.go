@@ -202,9 +202,16 @@ func (h *host) property(t *testing.T, unit, name string) string {
 // configure puts a DSN and more keys at the top of the configuration, as an operator with an editor does.
 func (h *host) configure(t *testing.T, lines ...string) {
 	t.Helper()
-	text := strings.Join(lines, "\n") + "\n"
-	h.must(t, fmt.Sprintf("sed -i -E '/^(dsn|engine) *=/d' %[1]s && printf '%%s' %[2]s | cat - %[1]s >/root/edited && cat /root/edited >%[1]s",
-		configFile, quote(text)))
+	h.file(t, "/root/top.toml", strings.Join(lines, "\n")+"\n")
+	h.must(t, fmt.Sprintf("grep -vE '^(dsn|engine) *=' %[1]s >/root/rest.toml; cat /root/top.toml /root/rest.toml >%[1]s", configFile))
+}
+
+// file makes a file that root alone can read.
+func (h *host) file(t *testing.T, path, content string) {
+	t.Helper()
+	if err := h.Write(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // quote makes one word of the shell.
