@@ -87,6 +87,7 @@ type loader struct {
 	credentials string // $CREDENTIALS_DIRECTORY or ""
 	ofUnit      func(name string) (path string, ok bool)
 	faults      faults
+	file        string // the file that was read, as its editor knows it
 	missing     string // the default file, where it does not exist
 	dsnRefused  bool   // what the user gave as the DSN, or the file it may be in, has its fault already
 }
@@ -114,10 +115,14 @@ func (l *loader) readFile(opts Options, loaded *Loaded) []setting {
 		return nil
 	}
 	loaded.Path = path
-	settings, err := fileSettings(content, path)
+	l.file = path
+	if isCredential {
+		l.file = credentialSource(path)
+	}
+	settings, err := fileSettings(content, l.file)
 	if err != nil {
 		l.dsnRefused = true
-		where, text := syntaxFault(path, err)
+		where, text := syntaxFault(l.file, err)
 		l.faults.config(where, "%s", text)
 		return nil
 	}
@@ -143,6 +148,19 @@ func (l *loader) path(opts Options) (path string, isCredential bool) {
 		}
 	}
 	return DefaultPath, false
+}
+
+// credentialSource names the file that the packaged units pass as the
+// credential at path, /run/credentials/UNIT/rollup.toml: it is the one to edit.
+func credentialSource(path string) string {
+	unit, ok := strings.CutPrefix(filepath.Dir(path), "/run/credentials/")
+	if !ok {
+		return path
+	}
+	if _, instance, ok := strings.Cut(strings.TrimSuffix(unit, ".service"), "@"); ok {
+		return filepath.Join(filepath.Dir(DefaultPath), "rollup.d", instance+".toml")
+	}
+	return DefaultPath
 }
 
 // read returns the content and the permission bits of a file.

@@ -44,7 +44,7 @@ func (l *loader) resolveDSN(loaded *Loaded, layers [][]setting) {
 	}
 	text = strings.TrimSpace(text)
 	if text == "" {
-		l.faults.add(problem.Config, loaded.Origin["dsn"], dsnHint(loaded.Path), "the DSN is empty")
+		l.faults.add(problem.Config, loaded.Origin["dsn"], dsnHint(l.file), "the DSN is empty")
 		return
 	}
 	loaded.DSN = l.withCredentials(text, loaded.Origin["dsn"])
@@ -132,13 +132,13 @@ func (l *loader) dsnFromSurroundings(loaded *Loaded) (text string, found bool) {
 	if l.missing != "" {
 		l.faults.add(problem.Config, "", dsnHint(l.missing), "no DSN: there is no %s, and nothing else says which database", l.missing)
 	} else {
-		l.faults.add(problem.Config, loaded.Path, dsnHint(loaded.Path), "no DSN: nothing says which database")
+		l.faults.add(problem.Config, l.file, dsnHint(l.file), "no DSN: nothing says which database")
 	}
 	return "", false
 }
 
 func dsnHint(path string) string {
-	if path == "" || strings.HasPrefix(path, "/run/credentials/") {
+	if path == "" {
 		path = DefaultPath
 	}
 	return `write dsn = "postgres://USER:PASSWORD@HOST:5432/DATABASE" into ` + path + `, before its first section`

@@ -110,6 +110,20 @@ func TestUnderSystemdTheFileIsACredential(t *testing.T) {
 	}
 }
 
+func TestACredentialIsToldByTheFileThatIsToBeEdited(t *testing.T) {
+	for path, want := range map[string]string{
+		"/run/credentials/multica-rollup.service/rollup.toml":             "/etc/multica/rollup.toml",
+		"/run/credentials/multica-rollup-backfill.service/rollup.toml":    "/etc/multica/rollup.toml",
+		"/run/credentials/multica-rollup@eu.service/rollup.toml":          "/etc/multica/rollup.d/eu.toml",
+		"/run/credentials/multica-rollup-backfill@eu.service/rollup.toml": "/etc/multica/rollup.d/eu.toml",
+		"/run/secrets/rollup.toml":                                        "/run/secrets/rollup.toml",
+	} {
+		if got := credentialSource(path); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+}
+
 func TestByHandACredentialIsTheFileThatTheUnitTakes(t *testing.T) {
 	dir := credentials(t, map[string]string{"a-file": "postgres://u:s3cr3t@h/d\n"})
 	ofUnit := func(name string) (string, bool) {
