@@ -105,10 +105,13 @@ func (m *module) readLicense(dir string) error {
 func identify(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	has := func(part string) bool { return strings.Contains(text, part) }
+	const mit = "Permission is hereby granted, free of charge, to any person obtaining a copy"
 	switch {
+	case has("Apache License") && has(mit):
+		return "MIT AND Apache-2.0"
 	case has("Apache License") && has("Version 2.0"):
 		return "Apache-2.0"
-	case has("Permission is hereby granted, free of charge, to any person obtaining a copy"):
+	case has(mit):
 		return "MIT"
 	case has("Permission to use, copy, modify, and/or distribute this software for any purpose"),
 		has("Permission to use, copy, modify, and distribute this software for any purpose"):
