@@ -260,8 +260,10 @@ func TestTheManifestsRollUpInTheImage(t *testing.T) {
 	img := build(t)
 	img.seal(t)
 	create := newDatabases(t)
-	databases := map[string]lab.Generation{"cronjob.yaml": lab.Gen102, "backfill-job.yaml": lab.GenInterrupted}
-	for name, j := range jobs(t) {
+	databases := map[string]lab.Generation{"cronjob.yaml": lab.Gen102, "backfill-job.yaml": lab.GenInterrupted, "guard-job.yaml": lab.GenInterrupted}
+	all := jobs(t)
+	all["guard-job.yaml"] = guardJob(t)
+	for name, j := range all {
 		t.Run(name, func(t *testing.T) {
 			db := create(t, strings.TrimSuffix(name, ".yaml"), databases[name])
 			p := j.Template.Spec
@@ -282,15 +284,45 @@ func TestTheManifestsRollUpInTheImage(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			db.wantCurrent(t)
-			for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
-				if !json.Valid([]byte(line)) {
-					t.Errorf("log_format is json, but the log has %q", line)
-				}
+			if err := lab.GuardVerdict(ctx, db.conn); err != nil {
+				t.Errorf("migration 103 would still refuse: %v", err)
+			}
+			if name != "guard-job.yaml" { // which ends as soon as the migration would pass
+				db.wantCurrent(t)
 			}
 			if bytes.Contains(out, []byte("remembered")) {
 				t.Errorf("the state directory cannot be used:\n%s", out)
 			}
+			for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+				if name != "guard-job.yaml" && !json.Valid([]byte(line)) {
+					t.Errorf("log_format is json, but the log has %q", line)
+				}
+			}
 		})
 	}
+}
+
+// guardJob returns backfill-job.yaml as the guide changes it for an upgrade.
+func guardJob(t *testing.T) job {
+	t.Helper()
+	guide, err := os.ReadFile("../docs/guide.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const script = `s/args: \[backfill\]/args: [guard, --fix]/`
+	if !bytes.Contains(guide, []byte("sed '"+script+"' configs/kubernetes/backfill-job.yaml")) {
+		t.Fatal("the guide changes the job in another way")
+	}
+	changed, err := exec.CommandContext(t.Context(), "sed", script, "kubernetes/backfill-job.yaml").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o object
+	decode(t, changed, &o)
+	var j job
+	spec(t, o, &j)
+	if args := j.Template.Spec.Containers[0].Args; !slices.Equal(args, []string{"guard", "--fix"}) {
+		t.Fatalf("args %q", args)
+	}
+	return j
 }
