@@ -37,6 +37,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
 	a.report(command, err)
+	journal.Drain(a.log().Handler())
 	return err
 }
 
