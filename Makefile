@@ -10,7 +10,7 @@ help: ## this list
 
 .PHONY: deps
 deps: ## install what building, testing and packaging need (apt-get, as root or by sudo)
-	@$(DEPS) test lint packages repo e2e
+	@$(DEPS) test image lint packages repo e2e
 
 .PHONY: build
 build: ## bin/multica-rollup and bin/multica-lab

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# bench.sh [PACKAGE...]: runs the benchmarks. BENCH selects them by regular expression, BENCHTIME says how long each runs.
+# bench.sh: measures the program beside what it replaces and writes docs/benchmarks.md.
+# BENCH_ARGS are passed on to `multica-lab bench`, such as --tasks 10000,30000 or --out FILE.
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
-[ $# -gt 0 ] || set -- ./...
-go test -run '^$' -bench "${BENCH:-.}" -benchtime "${BENCHTIME:-1s}" -benchmem -timeout 60m "$@"
+# shellcheck disable=SC2086 # several words
+exec bin/multica-lab bench --out docs/benchmarks.md ${BENCH_ARGS:-}

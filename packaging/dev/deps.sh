@@ -39,7 +39,7 @@ need_group() {
       need_group demo
       need_group image
       need pgbouncer pgbouncer
-      need prometheus promtool
+      need prometheus promtool # for promtool
       ;;
     image)
       need_go
@@ -78,9 +78,9 @@ need_go() {
 }
 
 install() {
-  local -a as_root=()
   command -v apt-get >/dev/null 2>&1 ||
     die "missing: $*" "there is no apt-get here; install these (Debian's names) with this system's package manager"
+  local -a as_root=()
   if [ "$(id -u)" -ne 0 ]; then
     # At a terminal sudo may ask for a password, elsewhere it must not need one.
     if ! command -v sudo >/dev/null 2>&1 || ! { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
@@ -91,15 +91,31 @@ install() {
   say "deps: installing $*"
   local log
   log=$(mktemp)
-  # An old index names versions that the mirror no longer has: refresh it first.
-  if ! { "${as_root[@]}" apt-get update &&
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
+  if ! "${as_root[@]}" bash -c "$apt" bash "$@" >"$log" 2>&1 </dev/null; then
     tail -n 30 "$log" >&2
     rm -f "$log"
     die "apt-get could not install: $*" "its last lines are above"
   fi
   rm -f "$log"
 }
+
+# Runs as root. Wanted are the programs, not their services: tests start servers of their own.
+# shellcheck disable=SC2016 # expanded by the inner shell
+readonly apt='
+  set -euo pipefail
+  export DEBIAN_FRONTEND=noninteractive
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    trap "rm -f /usr/sbin/policy-rc.d" EXIT
+    printf "#!/bin/sh\nexit 101\n" >/usr/sbin/policy-rc.d
+    chmod 0755 /usr/sbin/policy-rc.d
+  fi
+  apt-get update # an old index names versions that the mirror no longer has
+  apt-get install -y --no-install-recommends "$@"
+  for package in "$@"; do
+    case $package in
+      pgbouncer | postgresql | prometheus) systemctl disable --quiet "$package" || : ;; # nor at the next boot
+    esac
+  done'
 
 for group in "$@"; do need_group "$group"; done
 if [ ${#missing[@]} -gt 0 ]; then
