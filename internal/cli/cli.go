@@ -53,6 +53,7 @@ type app struct {
 	asRoot     bool   // --as-root
 
 	loaded *config.Loaded
+	all    []instance    // of --all, once they are loaded
 	opened *pg.Connector // the latest, since it knows passwords from libpq's files
 	logger *slog.Logger
 

@@ -84,6 +84,9 @@ var ownVariables = []string{"MULTICA_ROLLUP_DSN=", "MULTICA_ROLLUP_DSN_FILE=", "
 // configuration file's, where it exists, and those of rollup.d beside it, in the
 // order of their names. All are read before root's rights are given up.
 func (a *app) instances(cmd *cobra.Command) ([]instance, error) {
+	if a.all != nil {
+		return a.all, nil // --watch: the rights to read them again are gone
+	}
 	main := a.configPath
 	if main == "" {
 		main = config.DefaultPath
@@ -102,7 +105,9 @@ func (a *app) instances(cmd *cobra.Command) ([]instance, error) {
 	var all []instance
 	for _, path := range paths {
 		i := instance{Name: instanceName(path), Path: path}
-		i.Loaded, i.Err = config.Load(config.Options{Path: path, Explicit: true, Env: env, Flags: cmd.Flags()})
+		i.Loaded, i.Err = config.Load(config.Options{
+			Path: path, Explicit: true, Env: env, Flags: cmd.Flags(), Credential: unitCredential(cmd.Context(), path),
+		})
 		all = append(all, i)
 	}
 	if !a.asRoot {
@@ -115,6 +120,7 @@ func (a *app) instances(cmd *cobra.Command) ([]instance, error) {
 			i.Loaded.StateDir = instanceStateDir(i.Loaded)
 		}
 	}
+	a.all = all
 	return all, nil
 }
 
