@@ -119,7 +119,7 @@ const (
 	KeyEvent      = "event"       // an Event; becomes MESSAGE_ID as well
 	KeyRows       = "rows"        // hourly rows written or deleted
 	KeyWatermark  = "watermark"   // where everything before is rolled up
-	KeyLagSeconds = "lag_seconds" // age of the watermark on the database's clock
+	KeyLagSeconds = "lag_seconds" // how far the watermark trails the newest event
 	KeyEngine     = "engine"      // "set" or "function"
 	KeySliceFrom  = "slice_from"  // start of the slice, inclusive
 	KeySliceTo    = "slice_to"    // end of the slice, exclusive
@@ -135,7 +135,7 @@ func Rows(n int64) slog.Attr { return slog.Int64(KeyRows, n) }
 // Watermark is the instant before which everything is rolled up.
 func Watermark(t time.Time) slog.Attr { return slog.Time(KeyWatermark, t) }
 
-// Lag is the watermark's age; it is logged in seconds.
+// Lag is how far the watermark trails the newest event; it is logged in seconds.
 func Lag(d time.Duration) slog.Attr { return slog.Float64(KeyLagSeconds, d.Seconds()) }
 
 // Engine is the engine at work, "set" or "function".

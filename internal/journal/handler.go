@@ -190,7 +190,9 @@ func (h *handler) flatten(to []slog.Attr, prefix string, a slog.Attr) []slog.Att
 		}
 		return to
 	}
-	a = normalize(a, h.redact)
+	if a = normalize(a, h.redact); a.Equal(slog.Attr{}) {
+		return to
+	}
 	a.Key = prefix + a.Key
 	return append(to, a)
 }
@@ -200,7 +202,8 @@ const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
 
 // normalize gives a value the one form that all renderings share: times in UTC
 // with microseconds, durations as text ("1.5s"), errors and other values as
-// their text, and no secret in any text.
+// their text, and no secret in any text. An empty text says nothing, so it
+// comes back as the empty attribute, which is left out.
 func normalize(a slog.Attr, redact func(string) string) slog.Attr {
 	a.Value = a.Value.Resolve()
 	switch a.Value.Kind() {
@@ -220,6 +223,9 @@ func normalize(a slog.Attr, redact func(string) string) slog.Attr {
 		default:
 			a.Value = slog.StringValue(redact(fmt.Sprint(v)))
 		}
+	}
+	if a.Value.Kind() == slog.KindString && a.Value.String() == "" {
+		return slog.Attr{}
 	}
 	return a
 }

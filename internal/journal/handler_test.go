@@ -27,7 +27,7 @@ func redact(s string) string { return strings.ReplaceAll(s, secret, "***") }
 func logSample(log *slog.Logger) {
 	at := time.Date(2026, 3, 29, 1, 30, 0, 123456789, time.FixedZone("CET", 3600))
 	log.Info("rolled up 12 rows", RunFinished.Attr(), Rows(12), Watermark(at), Lag(300*time.Second),
-		Engine("set"), SliceFrom(at.Add(-time.Hour)), SliceTo(at), Duration(1500*time.Millisecond))
+		Engine("set"), Reason(""), SliceFrom(at.Add(-time.Hour)), SliceTo(at), Duration(1500*time.Millisecond))
 	log.Error("connecting with "+secret, DatabaseUnreachable.Attr(), Database("db1 as hunter2"),
 		slog.Any("err", errors.New("bad password hunter2")), Reason("line one\nline two"), Hint("check the dsn"))
 	log.With("pid", 7).WithGroup("holder").
