@@ -32,8 +32,7 @@ func (w *Walker) tick(ctx context.Context) error {
 		return err
 	}
 	if w.standsBy() {
-		w.st.Outcome = report.StandingBy
-		return nil
+		return w.standBy(ctx)
 	}
 	// A queue that is never empty must not keep new usage waiting.
 	whole := w.deadline
@@ -79,7 +78,16 @@ func (w *Walker) locate(ctx context.Context) error {
 			}
 		}
 		w.st.Watermark = mark
-		if err := w.noticeMove(time.Time{}, mark); err != nil {
+		trusted, err := w.trusts(ctx, conn)
+		if err != nil {
+			return w.explain(err)
+		}
+		if trusted {
+			err = w.trust(mark)
+		} else {
+			err = w.noticeMove(time.Time{}, mark)
+		}
+		if err != nil {
 			return err
 		}
 		return w.lookAhead(ctx, conn)
@@ -145,21 +153,6 @@ func (w *Walker) rewind(ctx context.Context, conn *pgx.Conn, mark time.Time) (ti
 		journal.WatermarkInFuture.Attr(), journal.Watermark(truth))
 	w.st.Warn("the watermark lay in the future (" + stamp(was) + ") and was taken back to " + stamp(truth))
 	return truth, w.remember(func(m *state.Memory) { m.Truth, m.Intent = truth, time.Time{} })
-}
-
-// standsBy says whether another's roll-up is good enough for this tick.
-func (w *Walker) standsBy() bool {
-	if w.opts.StandbyLag <= 0 {
-		return false
-	}
-	waits := w.st.Newest.After(w.st.Watermark)
-	age := w.horizon.Now.Sub(w.st.Watermark)
-	if !waits || age <= w.opts.StandbyLag {
-		return true
-	}
-	w.log.Warn("the other schedulers have fallen behind; this standby takes over", journal.StandbyTookOver.Attr(),
-		journal.Watermark(w.st.Watermark), journal.Lag(age))
-	return false
 }
 
 // forward takes the watermark to the horizon. False means that the budget ended first.
