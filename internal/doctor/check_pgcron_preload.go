@@ -1,6 +1,10 @@
 package doctor
 
-import "context"
+import (
+	"context"
+	"slices"
+	"strings"
+)
 
 // pgcronPreloadCheck: an extension without its launcher keeps jobs that nobody starts.
 func pgcronPreloadCheck() Check {
@@ -19,6 +23,9 @@ func pgcronPreloadCheck() Check {
 		var libraries string
 		if err := env.get(ctx, []any{&libraries}, "select coalesce((select setting from pg_settings where name = 'shared_preload_libraries'), '')"); err != nil {
 			return env.unknown(err)
+		}
+		if slices.Contains(strings.FieldsFunc(libraries, func(r rune) bool { return r == ',' || r == ' ' || r == '"' }), "pg_cron") {
+			return well("pg_cron is loaded and about to start")
 		}
 		list := "pg_cron"
 		if libraries != "" {

@@ -1,11 +1,12 @@
 -- Jobs of pg_cron kept here that roll up task_usage_hourly, whatever database they work in.
+-- A failed connection has no end_time, so what has ended is told by its status.
 -- One row each: id, name, schedule, database, user, active, start, status and message of the last run.
 select j.jobid, coalesce(j.jobname::text, ''), j.schedule, j.database, j.username, j.active,
        r.start_time, coalesce(r.status, ''), coalesce(r.return_message, '')
 from cron.job j
 left join lateral (
   select d.start_time, d.status, d.return_message from cron.job_run_details d
-  where d.jobid = j.jobid and d.end_time is not null order by d.runid desc limit 1
+  where d.jobid = j.jobid and d.status in ('succeeded', 'failed') order by d.runid desc limit 1
 ) r on true
 where j.command ~ 'rollup_task_usage_hourly\M'
 order by j.jobid

@@ -1,0 +1,54 @@
+package doctor_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/multica-rollup/multica-rollup/internal/doctor"
+	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// TestWhatARecountMends holds the causes whose fix is verify --repair.
+func TestWhatARecountMends(t *testing.T) {
+	for _, gen := range []lab.Generation{lab.Gen102, lab.Gen272} {
+		for _, c := range []cause{
+			{
+				name: "a deleted agent", id: "orphans", verdict: doctor.Warning, fix: "verify --repair", says: "still in the dashboard",
+				make: func(p *patient) {
+					p.exec("delete from agent where id = (select agent_id from task_usage_hourly order by bucket_hour limit 1)")
+				},
+			}, {
+				name: "a changed counter", id: "drift", verdict: doctor.Warning, fix: "verify --repair", says: "1 hourly key wrong",
+				make: func(p *patient) {
+					p.exec(`update task_usage_hourly set input_tokens = input_tokens + 1
+						where ctid = (select ctid from task_usage_hourly order by bucket_hour limit 1)`)
+					p.fails("verify")
+				},
+			}, {
+				name: "a damaged memory", id: "memory", verdict: doctor.Warning, fix: "verify --repair", says: "damaged",
+				make: func(p *patient) {
+					p.remember(func(*state.Memory) {})
+					p.damage()
+				},
+			},
+		} {
+			t.Run(string(gen)+"/"+c.id+"/"+c.name, func(t *testing.T) { c.treat(t, newPatient(t, gen)) })
+		}
+	}
+}
+
+// damage writes nonsense into the state files.
+func (p *patient) damage() {
+	p.t.Helper()
+	files, err := filepath.Glob(filepath.Join(p.dir, "state", "*.json"))
+	if err != nil || len(files) == 0 {
+		p.t.Fatalf("there is no state to damage: %v", err)
+	}
+	for _, path := range files {
+		if err := os.WriteFile(path, []byte("{"), 0o640); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
