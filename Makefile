@@ -56,7 +56,7 @@ e2e: ## install the packages in booted Debian systems and live an operator's day
 	@packaging/e2e/run.sh
 
 .PHONY: bench
-bench: ## benchmarks, on a real PostgreSQL
+bench: build ## measure beside what it replaces, into docs/benchmarks.md (half an hour)
 	@$(DEPS) test
 	@packaging/dev/bench.sh
 

@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.PersistentFlags().StringVar(&t.dir, "dir", defaultDir(), "where the server lives")
 	root.PersistentFlags().StringVar(&t.database, "database", "multica", "the database in it")
 	root.PersistentFlags().StringVar(&t.dsn, "dsn", "", "another server's database to work on instead (superuser)")
-	root.AddCommand(startCommand(&t), createCommand(&t), stopCommand(&t), seedCommand(&t), loadCommand(&t), psqlCommand(&t), guardCommand(&t), oracleCommand(&t))
+	root.AddCommand(startCommand(&t), createCommand(&t), stopCommand(&t), seedCommand(&t), loadCommand(&t), psqlCommand(&t), guardCommand(&t), oracleCommand(&t), benchCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return problem.Wrap(err, problem.Usage, cmd.CommandPath()+" --help", "%v", err)
 	})

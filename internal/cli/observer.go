@@ -76,7 +76,7 @@ func (o *observer) last(st *report.State) {
 }
 
 func (o *observer) tell(st *report.State) {
-	line := o.a.loaded.Redact(st.Line())
+	line := o.a.redact(st.Line())
 	_ = o.notifier.Status(line) // the journal has the result as well
 	if o.paint != nil && st.Finished.IsZero() {
 		o.paint(line)

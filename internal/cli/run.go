@@ -74,7 +74,7 @@ func (a *app) openFailed(st *report.State, err error) error {
 		st.Outcome = report.Interrupted
 		return nil
 	}
-	st.Outcome, st.Error = report.Failed, a.loaded.Redact(err.Error())
+	st.Outcome, st.Error = report.Failed, a.redact(err.Error())
 	return err
 }
 

@@ -1,0 +1,272 @@
+// Package bench measures the agent beside what it replaces, on one database in
+// one run: the database's own window function walked by months, as Multica's
+// backfill command does it, and as the limit one bare INSERT … SELECT.
+package bench
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/lab"
+)
+
+//go:embed sql/*.sql
+var sqlFiles embed.FS
+
+func statement(name string) string {
+	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
+	if err != nil {
+		panic(err) // the name is a constant of this package
+	}
+	return string(b)
+}
+
+// Options say what to measure.
+type Options struct {
+	Program string        // path of the built multica-rollup
+	Sizes   []int         // tasks of each history
+	Limit   time.Duration // the month walk is cut after it
+	Ticks   int           // steady ticks of each kind; the median counts
+	Out     io.Writer     // the report, in Markdown
+	Log     io.Writer     // what is being done
+}
+
+// runner measures on one database.
+type runner struct {
+	Options
+	server *lab.Server
+	conn   *pgx.Conn
+	dsn    string
+	tasks  int
+	state  string
+}
+
+// measured is what one run of the program took.
+type measured struct {
+	wall, server time.Duration // server: time the database spent on statements
+	rss          int64         // peak memory of the process, bytes
+	holds        []time.Duration
+	lines        []string
+}
+
+// Run measures everything and writes the report.
+func Run(ctx context.Context, o Options) error {
+	server, err := lab.Start(ctx, lab.Options{Durable: true, Settings: map[string]string{
+		"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "autovacuum": "off",
+	}})
+	if err != nil {
+		return err
+	}
+	defer server.Stop()
+	backfills, ticks, writers := &table{}, &table{}, &table{}
+	backfills.row("tasks", "usage rows", "bare INSERT … SELECT", "multica-rollup backfill", "ratio", "month walk by the function", "times faster", "peak memory", "longest lock hold")
+	ticks.row("tasks", "new events", "run, set engine: wall / server / memory", "run, function engine: wall / server", "psql calling the function: wall / server")
+	writers.row("tasks", "writer alone p50 / p99", "beside a backfill p50 / p99", "beside the month walk p50 / p99")
+	for _, tasks := range o.Sizes {
+		r := &runner{Options: o, server: server, tasks: tasks}
+		if err := r.measure(ctx, backfills, ticks, writers); err != nil {
+			return fmt.Errorf("measuring %d tasks: %w", tasks, err)
+		}
+	}
+	return report(ctx, o.Out, server, backfills, ticks, writers)
+}
+
+func (r *runner) measure(ctx context.Context, backfills, ticks, writers *table) error {
+	name := fmt.Sprintf("bench_%d", r.tasks)
+	if err := r.server.CreateDatabase(ctx, name, lab.Gen272); err != nil {
+		return err
+	}
+	r.dsn = r.server.DSN(name)
+	conn, err := pgx.Connect(ctx, r.dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	r.conn = conn
+	if r.state, err = os.MkdirTemp("", "multica-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(r.state)
+	r.say("seeding")
+	// Six agents on two runtimes: with them the month walk takes about what was
+	// measured on installations of Multica with 10,000 and 30,000 tasks (17 s and 144 s).
+	shape := lab.Typical(1, r.tasks)
+	shape.Agents, shape.Runtimes = 6, 2
+	seeded, err := lab.Seed(ctx, conn, shape)
+	if err != nil {
+		return err
+	}
+	if err := r.backfill(ctx, seeded, backfills); err != nil {
+		return err
+	}
+	if err := r.steady(ctx, ticks); err != nil {
+		return err
+	}
+	if err := r.latency(ctx, writers); err != nil {
+		return err
+	}
+	return r.server.DropDatabase(context.WithoutCancel(ctx), name)
+}
+
+// backfill measures a whole history, each way into the same empty table.
+func (r *runner) backfill(ctx context.Context, seeded lab.Seeded, out *table) error {
+	var bare, ours []time.Duration
+	var m measured
+	// Twice in turn, the better of each: the first to come warms the cache for the others.
+	for range 2 {
+		if err := r.empty(ctx); err != nil {
+			return err
+		}
+		r.say("bare INSERT … SELECT")
+		begun := time.Now()
+		if _, err := r.conn.Exec(ctx, statement("bare")); err != nil {
+			return fmt.Errorf("the bare insert: %w", err)
+		}
+		bare = append(bare, time.Since(begun))
+		if err := r.empty(ctx); err != nil {
+			return err
+		}
+		r.say("multica-rollup backfill")
+		var err error
+		if m, err = r.program(ctx, "set", "backfill"); err != nil {
+			return err
+		}
+		ours = append(ours, m.wall)
+		if err := r.exact(ctx); err != nil {
+			return err
+		}
+	}
+	r.say("month walk by the database's function")
+	walk, months, err := r.monthWalk(ctx, seeded)
+	if err != nil {
+		return err
+	}
+	best, limit := slices.Min(ours), slices.Min(bare)
+	walked, times := seconds(walk), fmt.Sprintf("%.0f", walk.Seconds()/best.Seconds())
+	if months != "" {
+		walked, times = fmt.Sprintf("cut after %s: %s", seconds(walk), months), "more than "+times
+	}
+	out.row(r.tasks, seeded.UsageRows, seconds(limit), seconds(best), fmt.Sprintf("%.2f", best.Seconds()/limit.Seconds()),
+		walked, times, mib(m.rss), seconds(slices.Max(m.holds)))
+	return nil
+}
+
+// monthWalk rolls history up by calendar months with the window function, in
+// one transaction a month. done is how far it came, "" where it ended in time.
+func (r *runner) monthWalk(ctx context.Context, seeded lab.Seeded) (took time.Duration, done string, err error) {
+	if err := r.empty(ctx); err != nil {
+		return 0, "", err
+	}
+	limited, cancel := context.WithTimeout(ctx, r.Limit)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, r.dsn)
+	if err != nil {
+		return 0, "", err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	begun := time.Now()
+	first := time.Date(seeded.Start.Year(), seeded.Start.Month(), 1, 0, 0, 0, 0, time.UTC)
+	total, n := 0, 0
+	for m := first; m.Before(seeded.End); m = m.AddDate(0, 1, 0) {
+		total++
+	}
+	for m := first; m.Before(seeded.End); m = m.AddDate(0, 1, 0) {
+		_, err := conn.Exec(limited, "select rollup_task_usage_hourly_window($1, $2)", m, m.AddDate(0, 1, 0))
+		if errors.Is(limited.Err(), context.DeadlineExceeded) {
+			return time.Since(begun), fmt.Sprintf("%d of %d months", n, total), nil
+		}
+		if err != nil {
+			return 0, "", fmt.Errorf("walking months: %w", err)
+		}
+		n++
+	}
+	return time.Since(begun), "", nil
+}
+
+// empty takes the hourly table and the watermark back to a fresh install's.
+func (r *runner) empty(ctx context.Context) error {
+	_, err := r.conn.Exec(ctx, `truncate task_usage_hourly, task_usage_hourly_dirty;
+		update task_usage_hourly_rollup_state set watermark_at = '1970-01-01 00:00:00+00', last_error = null; checkpoint`)
+	if err != nil {
+		return fmt.Errorf("emptying the hourly table: %w", err)
+	}
+	return os.RemoveAll(filepath.Join(r.state, "agent"))
+}
+
+// exact refuses a measurement of wrong results.
+func (r *runner) exact(ctx context.Context) error {
+	diffs, err := lab.Oracle(ctx, r.conn)
+	if err == nil && len(diffs) > 0 {
+		err = fmt.Errorf("%d hourly rows are wrong, such as: %s", len(diffs), diffs[0])
+	}
+	return err
+}
+
+// program runs the built program once and measures it from outside.
+func (r *runner) program(ctx context.Context, engine string, args ...string) (measured, error) {
+	return r.start(ctx, engine, args...)()
+}
+
+// start starts the built program; the returned function waits for its end.
+func (r *runner) start(ctx context.Context, engine string, args ...string) func() (measured, error) {
+	cmd := exec.CommandContext(ctx, r.Program, append(args, "--as-root", "--log-format", "json", "--log-level", "debug")...)
+	cmd.Env = append(os.Environ(), "MULTICA_ROLLUP_DSN="+r.dsn, "MULTICA_ROLLUP_ENGINE="+engine,
+		"MULTICA_ROLLUP_STATE_DIR="+filepath.Join(r.state, "agent"))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	before, begun := r.active(ctx), time.Now()
+	err := cmd.Start()
+	return func() (m measured, _ error) {
+		if err == nil {
+			err = cmd.Wait()
+		}
+		m.wall = time.Since(begun)
+		if err != nil {
+			return m, fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, stderr.String())
+		}
+		m.server = r.active(ctx) - before
+		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			m.rss = usage.Maxrss * 1024
+		}
+		for line := range strings.Lines(stderr.String()) {
+			var entry struct {
+				Event      string `json:"event"`
+				DurationMS int64  `json:"duration_ms"`
+			}
+			if json.Unmarshal([]byte(line), &entry) == nil && entry.Event == "slice-done" {
+				m.holds = append(m.holds, time.Duration(entry.DurationMS)*time.Millisecond)
+			}
+		}
+		return m, nil
+	}
+}
+
+// active returns the time the database has spent on the statements of sessions
+// that have ended; pg_stat_database counts in this database alone.
+func (r *runner) active(ctx context.Context) time.Duration {
+	var ms float64
+	// The session that ended a moment ago reports when its backend exits.
+	time.Sleep(200 * time.Millisecond)
+	conn, err := pgx.Connect(ctx, r.server.DSN("postgres"))
+	if err != nil {
+		return 0
+	}
+	defer conn.Close(ctx)
+	_ = conn.QueryRow(ctx, "select active_time from pg_stat_database where datname = $1", fmt.Sprintf("bench_%d", r.tasks)).Scan(&ms)
+	return time.Duration(ms * float64(time.Millisecond))
+}
+
+func (r *runner) say(what string) { fmt.Fprintf(r.Log, "%d tasks: %s\n", r.tasks, what) }

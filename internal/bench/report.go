@@ -1,0 +1,112 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/lab"
+)
+
+// table is a table in Markdown; its first row is the head.
+type table struct{ rows []string }
+
+func (t *table) row(cells ...any) {
+	texts := make([]string, len(cells))
+	for i, c := range cells {
+		texts[i] = fmt.Sprint(c)
+	}
+	t.rows = append(t.rows, "| "+strings.Join(texts, " | ")+" |")
+	if len(t.rows) == 1 {
+		t.rows = append(t.rows, "|"+strings.Repeat(" --- |", len(cells)))
+	}
+}
+
+func (t *table) String() string { return strings.Join(t.rows, "\n") + "\n" }
+
+func report(ctx context.Context, out io.Writer, server *lab.Server, backfills, ticks, writers *table) error {
+	conn, err := pgx.Connect(ctx, server.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	var version string
+	if err := conn.QueryRow(ctx, "select current_setting('server_version')").Scan(&version); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, `# Benchmarks
+
+Made by %[1]smake bench%[1]s, everything in one run on one server. Absolute times are this machine's;
+what counts are the ratios.
+
+- Machine: %[2]d cores (%[3]s), %[4]s of memory, %[5]s.
+- PostgreSQL %[6]s, fsync on, shared_buffers 1 GB, autovacuum off (so that it falls into nobody's time).
+- Data: our own Multica-shaped schema, generation 272; the lab's typical history of twelve months
+  (5 %% corrections, a tenth of them a month or more later, two batches with one timestamp,
+  a tenth of the rows without updated_at), six agents on two runtimes, generated from seed 1.
+- Date: %[7]s.
+
+## A whole history into an empty table
+
+The bare INSERT … SELECT is the limit: no locks, no slices, nothing to resume. It and the backfill
+ran twice in turn, and the better time of each is shown; wall time of the whole process.
+The month walk is the database's own window function over calendar months, as Multica's
+backfill command calls it.
+
+%[8]s
+## A steady tick
+
+Medians. Server time is what the database spent on the statements of the tick's session.
+
+%[9]s
+## A writer beside it
+
+Single-row corrections, at most two hundred a second.
+
+%[10]s`, "`", runtime.NumCPU(), cpu(), memory(), runtime.GOOS+"/"+runtime.GOARCH, version, time.Now().UTC().Format(time.DateOnly), backfills, ticks, writers)
+	return err
+}
+
+func cpu() string {
+	return field("/proc/cpuinfo", "model name")
+}
+
+func memory() string {
+	return field("/proc/meminfo", "MemTotal")
+}
+
+// field returns the first value of a key in a /proc file, "unknown" where there is none.
+func field(path, key string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.Lines(string(b)) {
+		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == key {
+			return strings.TrimSpace(v)
+		}
+	}
+	return "unknown"
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.0f ms", float64(d.Microseconds())/1000) }
+
+func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
+
+func quantiles(list []time.Duration) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	list = slices.Sorted(slices.Values(list))
+	at := func(q float64) time.Duration { return list[int(q*float64(len(list)-1))] }
+	return fmt.Sprintf("%.2f / %.2f ms", at(0.5).Seconds()*1000, at(0.99).Seconds()*1000)
+}

@@ -1,0 +1,185 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// newEvents is what five minutes bring to the steady ticks.
+const newEvents = 100
+
+// slow is from where one measurement of a tick has to do.
+const slow = 5 * time.Second
+
+// steady measures ticks of an installation that is up to date, each after the same number of new events.
+func (r *runner) steady(ctx context.Context, out *table) error {
+	if err := r.empty(ctx); err != nil {
+		return err
+	}
+	if _, err := r.program(ctx, "set", "backfill"); err != nil {
+		return err
+	}
+	if _, err := r.conn.Exec(ctx, "vacuum analyze task_usage, task_usage_hourly, agent_task_queue"); err != nil {
+		return fmt.Errorf("vacuuming: %w", err)
+	}
+	kinds := []func() (measured, error){
+		func() (measured, error) { return r.program(ctx, "set", "run") },
+		func() (measured, error) { return r.program(ctx, "function", "run") },
+		func() (measured, error) { return r.byHand(ctx) },
+	}
+	taken := make([][]measured, len(kinds))
+	r.say("steady ticks")
+	for range r.Ticks {
+		for i, tick := range kinds {
+			if n := len(taken[i]); n > 0 && taken[i][n-1].wall > slow {
+				continue
+			}
+			if err := r.bring(ctx); err != nil {
+				return err
+			}
+			m, err := tick()
+			if err != nil {
+				return err
+			}
+			taken[i] = append(taken[i], m)
+		}
+	}
+	set, function, hand := median(taken[0]), median(taken[1]), median(taken[2])
+	out.row(r.tasks, newEvents+newEvents/10, fmt.Sprintf("%s / %s / %s", millis(set.wall), millis(set.server), mib(set.rss)),
+		fmt.Sprintf("%s / %s", millis(function.wall), millis(function.server)),
+		fmt.Sprintf("%s / %s", millis(hand.wall), millis(hand.server)))
+	return r.exact(ctx)
+}
+
+// bring adds new events and has the watermark stand just before them.
+func (r *runner) bring(ctx context.Context) error {
+	var n int
+	if err := r.conn.QueryRow(ctx, statement("events"), newEvents).Scan(&n); err != nil {
+		return fmt.Errorf("bringing new events: %w", err)
+	}
+	_, err := r.conn.Exec(ctx, "update task_usage_hourly_rollup_state set watermark_at = (select max(updated_at) from task_usage) - interval '1 microsecond'")
+	if err != nil {
+		return fmt.Errorf("setting the watermark: %w", err)
+	}
+	return nil
+}
+
+// byHand has psql call the database's own tick, as a cron job does.
+func (r *runner) byHand(ctx context.Context) (m measured, err error) {
+	before, begun := r.active(ctx), time.Now()
+	cmd := exec.CommandContext(ctx, "psql", "-XqAt", r.dsn, "-c", "select rollup_task_usage_hourly()")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return m, fmt.Errorf("psql: %w: %s", err, out)
+	}
+	m.wall = time.Since(begun)
+	m.server = r.active(ctx) - before
+	return m, nil
+}
+
+func median(list []measured) measured {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b measured) int { return int(a.server - b.server) })
+	return list[len(list)/2]
+}
+
+// latency measures a writer's single-row corrections alone, beside a backfill, and beside the month walk.
+func (r *runner) latency(ctx context.Context, out *table) error {
+	r.say("a writer alone")
+	alone, err := r.write(ctx, func(context.Context) error { return wait(ctx, 5*time.Second) })
+	if err != nil {
+		return err
+	}
+	if err := r.empty(ctx); err != nil {
+		return err
+	}
+	r.say("a writer beside a backfill")
+	beside, err := r.write(ctx, func(ctx context.Context) error {
+		_, err := r.program(ctx, "set", "backfill")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.say("a writer beside the month walk")
+	walk, err := r.write(ctx, func(ctx context.Context) error {
+		short, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		conn, err := pgx.Connect(ctx, r.dsn)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(context.WithoutCancel(ctx))
+		// Its length does not matter here, nor whether it ends.
+		_, err = conn.Exec(short, "select rollup_task_usage_hourly_window(now() - interval '1 month', now())")
+		if short.Err() != nil {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	out.row(r.tasks, quantiles(alone), quantiles(beside), quantiles(walk))
+	return nil
+}
+
+// write corrects usage rows one by one, two hundred a second at the most, while something else works.
+func (r *runner) write(ctx context.Context, something func(context.Context) error) ([]time.Duration, error) {
+	conn, err := pgx.Connect(ctx, r.dsn)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	rows, err := conn.Query(ctx, "select id::text from task_usage order by created_at desc limit 5000")
+	if err != nil {
+		return nil, err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	stop := make(chan struct{})
+	var took []time.Duration
+	var writeErr error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		ticker := time.NewTicker(5 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+			}
+			begun := time.Now()
+			_, writeErr = conn.Exec(ctx, "update task_usage set output_tokens = output_tokens + 1, updated_at = now() where id = $1", ids[rand.IntN(len(ids))])
+			if writeErr != nil {
+				return
+			}
+			took = append(took, time.Since(begun))
+		}
+	})
+	err = something(ctx)
+	close(stop)
+	wg.Wait()
+	if err == nil {
+		err = writeErr
+	}
+	return took, err
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
