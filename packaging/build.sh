@@ -46,7 +46,7 @@ trap 'rm -rf -- "$stage"' EXIT
 mkdir "$stage/bin"
 go build -o "$stage/bin/" ./packaging/sbom ./packaging/changelog
 go build -o "$stage/bin/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
-cp -R README.md LICENSE configs systemd packaging "$stage/"
+cp -R README.md README.zh-CN.md LICENSE configs docs systemd packaging "$stage/"
 
 rm -f -- "$out"/multica-rollup[_-]*.{deb,rpm,spdx.json} "$out/SHA256SUMS"
 for arch in amd64 arm64; do

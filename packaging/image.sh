@@ -32,8 +32,9 @@ trap '"${run[@]}" rm -rf -- "$work"' EXIT
 
 mkdir -p "$work/context/tree/var/lib" "$work/context/state"
 info=github.com/multica-rollup/multica-rollup/internal/buildinfo
-CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath \
-  -ldflags "-s -w -X $info.version=${version#v}" -o "$work/context/multica-rollup" ./cmd/multica-rollup
+commit=$(git rev-parse HEAD 2>/dev/null || :) # none in an unpacked source archive
+CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath -buildvcs=false \
+  -ldflags "-s -w -buildid= -X $info.version=${version#v} -X $info.commit=$commit" -o "$work/context/multica-rollup" ./cmd/multica-rollup
 
 # vfs needs neither overlay mounts nor fuse, so this works inside of containers too.
 store=(buildah --storage-driver vfs --root "$work/root" --runroot "$work/run")
