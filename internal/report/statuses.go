@@ -45,6 +45,8 @@ func (e StatusEntry) summary() string {
 	switch {
 	case s == nil:
 		return e.Config
+	case s.Newest.IsZero():
+		return s.Target + ": there is no usage"
 	case AtEpoch(s.Watermark):
 		return s.Target + ": nothing is rolled up yet"
 	case s.Waiting.Count == 0:

@@ -126,6 +126,8 @@ func WriteStatus(w io.Writer, s *Status, st Style) error {
 
 func (p *sheet) data(s *Status) {
 	switch {
+	case s.Newest.IsZero() && AtEpoch(s.Watermark):
+		p.line("Data", "there is no usage")
 	case AtEpoch(s.Watermark):
 		p.line("Data", "nothing is rolled up yet: the watermark is at the epoch")
 	case s.Newest.IsZero():

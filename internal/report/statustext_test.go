@@ -86,10 +86,12 @@ func statusText(t *testing.T, s *report.Status, st report.Style) string {
 func TestStatusAsText(t *testing.T) {
 	fresh := healthy()
 	fresh.Watermark, fresh.LastRun, fresh.Units, fresh.Drift = time.Unix(0, 0), report.LastRun{}, nil, nil
+	empty := healthy()
+	empty.Watermark, empty.Newest, empty.Waiting, empty.Hours = time.Unix(0, 0), time.Time{}, report.Counted{}, hours(0)
 	working := healthy()
 	working.Backfill = &report.Backfill{Running: true, Cursor: noon.Add(-time.Hour), Done: 1, Total: 3, Percent: 33.3}
 	working.Units.Service.State, working.Units.Service.Status = "activating", "rolling up: 3 rows"
-	for name, s := range map[string]*report.Status{"healthy": healthy(), "troubled": troubled(), "fresh": fresh, "working": working} {
+	for name, s := range map[string]*report.Status{"healthy": healthy(), "troubled": troubled(), "fresh": fresh, "empty": empty, "working": working} {
 		t.Run(name, func(t *testing.T) {
 			got := statusText(t, s, report.Style{})
 			golden(t, "status_"+name+".txt", got)
