@@ -24,6 +24,13 @@ func TestLastLineCountsWhatRan(t *testing.T) {
 {"Action":"pass","Package":"p","Test":"TestB"}
 {"Action":"pass","Package":"p"}`,
 			"3 passed, 0 failed", 0},
+		{"a slash in a subtest's name makes no test of its own",
+			`{"Action":"run","Package":"p","Test":"TestA"}
+{"Action":"run","Package":"p","Test":"TestA/one/two"}
+{"Action":"pass","Package":"p","Test":"TestA/one/two"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p"}`,
+			"1 passed, 0 failed", 0},
 		{"a failed subtest is one failure",
 			`{"Action":"fail","Package":"p","Test":"TestA/one"}
 {"Action":"fail","Package":"p","Test":"TestA"}
@@ -46,12 +53,13 @@ func TestLastLineCountsWhatRan(t *testing.T) {
 {"Action":"fail","Package":"p"}`,
 			"0 passed, 1 failed", 1},
 		{"a test that was running when the binary died is a failure",
-			`{"Action":"output","Package":"p","Test":"TestA","Output":"panic: x\n"}
+			`{"Action":"run","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"panic: x\n"}
 {"Action":"fail","Package":"p"}`,
 			"0 passed, 1 failed", 1},
 		{"a stream that is cut off is a failure",
 			`{"Action":"pass","Package":"p","Test":"TestA"}
-{"Action":"output","Package":"p","Test":"TestB","Output":"x\n"}`,
+{"Action":"run","Package":"p","Test":"TestB"}`,
 			"1 passed, 1 failed", 1},
 		{"no test at all is not a success",
 			`{"Action":"skip","Package":"p"}`,
