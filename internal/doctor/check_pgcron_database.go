@@ -19,7 +19,7 @@ func pgcronDatabaseCheck() Check {
 				case j.kept == ours && env.cron.launched != "" && env.cron.launched != ours:
 					return warning(env.sql(fmt.Sprintf("alter system set cron.database_name = '%s'", ours)),
 						"pg_cron works in database %s and does not see the job that is kept here", env.cron.launched).
-						with("%s", j).with("takes effect when PostgreSQL is restarted; or do without: %s", env.command("pgcron remove").Command)
+						with("%s", j).with("takes effect when PostgreSQL is restarted")
 				case j.kept != ours && j.Database == j.kept && j.Active && j.Status == "failed":
 					// A job of another Multica database on the same server succeeds there.
 					return warning(Fix{SQL: fmt.Sprintf("select cron.alter_job(%d, database := '%s')", j.ID, ours), Database: j.kept},

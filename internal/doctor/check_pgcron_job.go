@@ -37,6 +37,6 @@ func (e *Env) cronJobFix(j cronJob) Fix {
 	if strings.Contains(j.Message, "connection failed") {
 		return Fix{SQL: "alter system set cron.use_background_workers = on", Database: j.kept}
 	}
-	// Our timer does what the job cannot.
-	return e.command("pgcron remove")
+	// Our own timer does what the job cannot.
+	return e.removeJob(j)
 }

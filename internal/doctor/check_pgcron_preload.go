@@ -36,6 +36,6 @@ func pgcronPreloadCheck() Check {
 		for _, j := range env.cron.jobs {
 			f = f.with("%s", j)
 		}
-		return f.with("takes effect when PostgreSQL is restarted; or do without: %s", env.command("pgcron remove").Command)
+		return f.with("takes effect when PostgreSQL is restarted")
 	}}
 }

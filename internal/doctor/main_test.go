@@ -63,12 +63,17 @@ func admit(t *testing.T, gen lab.Generation, server *lab.Server, name string, co
 		t.Fatal(err)
 	}
 	p.env = &doctor.Env{Known: pipeline.Shipped(), Now: time.Now, Root: filepath.Join(p.dir, "root"), Limits: doctor.DefaultLimits()}
+	p.units = timerOn()
+	return p
+}
+
+// timerOn is what systemd says of a timer that works.
+func timerOn() *units.Units {
 	now := time.Now()
-	p.units = &units.Units{
+	return &units.Units{
 		Timer:   &units.Timer{Name: "multica-rollup.timer", Enabled: true, Active: true, Last: now.Add(-time.Minute), Next: now.Add(4 * time.Minute)},
 		Service: &units.Service{Name: "multica-rollup.service", State: "inactive", Result: "success", Ended: now.Add(-time.Minute)},
 	}
-	return p
 }
 
 func noRuntime(gen lab.Generation) float64 {

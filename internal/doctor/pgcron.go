@@ -46,6 +46,18 @@ func (j cronJob) String() string {
 // runs says whether the launcher reads the table that keeps the job.
 func (s cronState) runs(j cronJob) bool { return s.hidden || s.launched == j.kept }
 
+// ownJob is the name of the job that pgcron install makes; with several Multica
+// databases on a server, the database's follows.
+const ownJob = "multica-rollup"
+
+// removeJob is how to end a job: ours is the program's to remove, others are the administrator's.
+func (e *Env) removeJob(j cronJob) Fix {
+	if j.Name == ownJob || j.Name == ownJob+"-"+e.pipe.Database {
+		return e.command("pgcron remove")
+	}
+	return Fix{SQL: fmt.Sprintf("select cron.unschedule(%d)", j.ID), Database: j.kept}
+}
+
 // readCron finds pg_cron's launcher and the jobs that roll up: in our database,
 // and in that where the launcher works.
 func (e *Env) readCron(ctx context.Context) error {

@@ -44,7 +44,7 @@ func (e *Env) schedulers() []scheduler {
 	list := []scheduler{}
 	for _, j := range e.cron.jobs {
 		if j.Active && j.Database == e.pipe.Database && e.cron.runs(j) {
-			list = append(list, scheduler{"pg_cron: " + j.String(), e.command("pgcron remove")})
+			list = append(list, scheduler{"pg_cron: " + j.String(), e.removeJob(j)})
 		}
 	}
 	for _, s := range e.pipe.Schedulers {

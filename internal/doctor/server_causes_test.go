@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
@@ -128,6 +129,12 @@ func TestPgCronThatDoesNotSeeItsJob(t *testing.T) {
 		}, {
 			name: "switched off", id: "pgcron-job", verdict: doctor.Warning, fix: "active := true", says: "switched off",
 			make: func(*patient) { c.do("multica", "select cron.alter_job(jobid, active := false) from cron.job") },
+		}, {
+			name: "somebody's job beside the timer", id: "duplicates", verdict: doctor.Warning, fix: "psql -d multica -c 'select cron.unschedule(1)'", says: "pg_cron: job 1",
+			make: func(p *patient) { p.units = timerOn() },
+		}, {
+			name: "our own job beside the timer", id: "duplicates", verdict: doctor.Warning, fix: "pgcron remove", says: "pg_cron: job 2",
+			make: func(*patient) { c.do("multica", strings.Replace(everyMinute, "'multica'", "'multica-rollup'", 1)) },
 		},
 	} {
 		cause.treat(t, p)
