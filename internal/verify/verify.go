@@ -60,6 +60,12 @@ func New(connector *pg.Connector, opts Options) *Verifier {
 	}
 }
 
+// State returns the verifier's state, which goes on changing while it works.
+func (v *Verifier) State() *report.State { return v.st }
+
+// Store returns where the outcome is remembered, nil where it cannot be.
+func (v *Verifier) Store() *state.Store { return v.store }
+
 // Close ends the connection.
 func (v *Verifier) Close(ctx context.Context) {
 	if v.conn != nil {

@@ -36,7 +36,8 @@ with mark as materialized (
   cross join lateral (
     select k.agent_id, k.runtime_id, k.issue_id from agent_task_queue k
     where k.id = u.task_id offset 0) q
-  join agent a on a.id = q.agent_id
+  cross join lateral (
+    select g.workspace_id from agent g where g.id = q.agent_id offset 0) a
   left join lateral (
     select s.project_id from issue s where s.id = q.issue_id offset 0) i on true
   where q.runtime_id is not null

@@ -1,0 +1,2 @@
+-- Removes a job. $1 its id.
+select cron.unschedule($1::bigint)

@@ -1,0 +1,357 @@
+// Package pgcron looks after the roll-up's job in pg_cron, the scheduler inside
+// PostgreSQL: one job, in the right database, beside no other scheduler. It
+// never edits the server's configuration; it says what its administrator has to.
+package pgcron
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/units"
+)
+
+//go:embed sql/*.sql
+var sqlFiles embed.FS
+
+func query(name string) string {
+	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
+	if err != nil {
+		panic(err) // the name is a constant of this package
+	}
+	return string(b)
+}
+
+// The job, as install schedules it.
+const (
+	JobName  = "multica-rollup"
+	Schedule = "*/5 * * * *"
+	Command  = "select rollup_task_usage_hourly()"
+)
+
+// SchemaVersion is the version of the JSON forms. It changes when a field
+// changes its meaning or goes; a new field leaves it.
+const SchemaVersion = 1
+
+// lastRuns is how many runs of the job are shown.
+const lastRuns = 5
+
+// Preload says whether the server has loaded pg_cron.
+type Preload string
+
+// The answers.
+const (
+	Loaded    Preload = "loaded"
+	NotLoaded Preload = "not loaded"
+	Hidden    Preload = "hidden from this role"
+)
+
+// Status is what there is of pg_cron.
+type Status struct {
+	SchemaVersion int     `json:"schema_version"`
+	Target        string  `json:"target"`   // host:port/database
+	Database      string  `json:"database"` // Multica's
+	User          string  `json:"user"`
+	Preload       Preload `json:"preload"`
+	Libraries     string  `json:"shared_preload_libraries"` // as far as it may be seen
+	Available     bool    `json:"available"`                // the extension's files are on the server
+	CronDatabase  string  `json:"cron_database"`            // where pg_cron reads its jobs; "" where that is not known
+	Version       string  `json:"version"`                  // of the extension there; "" where it is not created
+	Unreachable   string  `json:"unreachable,omitempty"`    // why that database cannot be connected to
+	Readable      bool    `json:"readable"`                 // our role may read its jobs there
+	SeesAll       bool    `json:"sees_all"`                 // and those of every role
+
+	Job    *Job        `json:"job"`              // ours
+	Runs   []Run       `json:"runs"`             // its last runs, the newest first
+	Others []Job       `json:"others"`           // further jobs that roll up this database
+	Astray []Job       `json:"astray,omitempty"` // jobs that fail in another database, which has no such function
+	Second []Scheduler `json:"schedulers"`       // who rolls up this database outside pg_cron
+	Hints  []string    `json:"hints,omitempty"`  // what to do, in order
+
+	major         int
+	here, there   bool // our role may schedule: in pg_cron's database, for other databases
+	foreignJob    bool // a job with our name works for another database
+	watermark     time.Time
+	newest        *time.Time
+	extensionHere bool // pg_cron is created in our database, though it works in another
+}
+
+// Job is a job of pg_cron.
+type Job struct {
+	ID       int64  `json:"id"`
+	Name     string `json:"name"` // "" where it has none
+	Schedule string `json:"schedule"`
+	Command  string `json:"command"`
+	Database string `json:"database"`
+	User     string `json:"user"`
+	Active   bool   `json:"active"`
+	Status   string `json:"last_status,omitempty"`
+	Message  string `json:"last_message,omitempty"`
+}
+
+// String describes the job in a few words.
+func (j Job) String() string {
+	s := fmt.Sprintf("job %d", j.ID)
+	if j.Name != "" {
+		s += fmt.Sprintf(" %q", j.Name)
+	}
+	s += fmt.Sprintf(" (%s) in database %s as %s", j.Schedule, j.Database, j.User)
+	if !j.Active {
+		s += ", switched off"
+	}
+	return s
+}
+
+// Run is one run of a job.
+type Run struct {
+	Started *time.Time `json:"started"`
+	Ended   *time.Time `json:"ended"`
+	Status  string     `json:"status"`  // succeeded, failed, running, …
+	Message string     `json:"message"` // the error, or what the command returned
+}
+
+// Scheduler is somebody outside pg_cron who rolls up the database, and how to end that.
+type Scheduler struct {
+	What string `json:"what"`
+	Stop string `json:"stop"`
+}
+
+// Admin works on one database's job.
+type Admin struct {
+	connector *pg.Connector
+	known     pipeline.Fingerprints
+	timer     func(context.Context) (*units.Timer, error)
+}
+
+// New returns an admin. timer tells of this host's own timer for the database;
+// it may be nil, and returns nil where there is none.
+func New(connector *pg.Connector, known pipeline.Fingerprints, timer func(context.Context) (*units.Timer, error)) *Admin {
+	return &Admin{connector: connector, known: known, timer: timer}
+}
+
+// Status looks at pg_cron, its jobs and the other schedulers. It writes nothing.
+func (a *Admin) Status(ctx context.Context) (*Status, error) {
+	conns, s, err := a.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conns.close(ctx)
+	s.advise()
+	return s, nil
+}
+
+// connections are to our database and to pg_cron's, which may be the same.
+type connections struct{ ours, cron *pgx.Conn }
+
+func (c *connections) close(ctx context.Context) {
+	if c.cron != nil && c.cron != c.ours {
+		pg.Close(ctx, c.cron)
+	}
+	if c.ours != nil {
+		pg.Close(ctx, c.ours)
+	}
+}
+
+// open connects and finds out all there is. Its errors are problems.
+func (a *Admin) open(ctx context.Context) (*connections, *Status, error) {
+	conn, err := a.connector.Connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &connections{ours: conn}
+	s, err := a.look(ctx, c)
+	if err != nil {
+		c.close(ctx)
+		return nil, nil, a.connector.Explain(err)
+	}
+	return c, s, nil
+}
+
+func (a *Admin) look(ctx context.Context, c *connections) (*Status, error) {
+	p, err := pipeline.Inspect(ctx, c.ours, a.known)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	if p.Standby {
+		return nil, problem.New(problem.Unreachable, "name the primary in the DSN, or all servers with target_session_attrs=read-write",
+			"%s is a read-only standby: pg_cron works on the primary", a.connector.Target())
+	}
+	s := &Status{SchemaVersion: SchemaVersion, Target: a.connector.Target(), Runs: []Run{}, Others: []Job{}, Second: []Scheduler{}}
+	if err := s.readServer(ctx, c.ours); err != nil {
+		return nil, err
+	}
+	err = c.ours.QueryRow(ctx, `select watermark_at, (select max(updated_at) from task_usage) from task_usage_hourly_rollup_state where id = 1`).
+		Scan(&s.watermark, &s.newest)
+	if err != nil {
+		return nil, fmt.Errorf("reading the watermark: %w", err)
+	}
+	if err := a.readSecond(ctx, p, s); err != nil {
+		return nil, err
+	}
+	if err := a.findCron(ctx, c, s); err != nil {
+		return nil, err
+	}
+	if !s.Readable {
+		return s, nil
+	}
+	return s, s.readJobs(ctx, c.cron)
+}
+
+func (s *Status) readServer(ctx context.Context, conn *pgx.Conn) error {
+	var libraries, database, launcher *string
+	err := conn.QueryRow(ctx, query("server")).Scan(&s.Database, &s.User, &libraries, &database, &launcher, &s.Available, &s.major, &s.SeesAll)
+	if err != nil {
+		return fmt.Errorf("reading the server's settings: %w", err)
+	}
+	s.Preload = Hidden
+	if libraries != nil {
+		s.Libraries, s.Preload = *libraries, NotLoaded
+		for _, name := range strings.Split(*libraries, ",") {
+			if name = strings.Trim(strings.TrimSpace(name), `"`); name == "pg_cron" || strings.HasSuffix(name, "/pg_cron") {
+				s.Preload = Loaded
+			}
+		}
+	}
+	switch {
+	case launcher != nil:
+		s.CronDatabase, s.Preload = *launcher, Loaded
+	case database != nil && s.Preload == Loaded:
+		s.CronDatabase = *database
+	}
+	return nil
+}
+
+// readSecond lists who else rolls up this database, outside pg_cron.
+func (a *Admin) readSecond(ctx context.Context, p *pipeline.Pipeline, s *Status) error {
+	if a.timer != nil {
+		t, err := a.timer(ctx)
+		if err != nil {
+			return err
+		}
+		if t != nil && (t.Enabled || t.Active) {
+			s.Second = append(s.Second, Scheduler{"this host's " + t.Name, "systemctl disable --now " + t.Name})
+		}
+	}
+	for _, other := range p.Schedulers {
+		if other.Kind == "backend" && other.Active {
+			s.Second = append(s.Second, Scheduler{other.Detail, "nothing to do: it rolls up by itself"})
+		}
+	}
+	return nil
+}
+
+// findCron connects to the database in which pg_cron works. Where our role
+// may not see which that is, it is where the extension is found: in ours or in
+// postgres, the setting's default.
+func (a *Admin) findCron(ctx context.Context, c *connections, s *Status) error {
+	candidates := []string{s.CronDatabase}
+	switch {
+	case s.Preload == NotLoaded:
+		return nil
+	case s.CronDatabase == "":
+		candidates = []string{s.Database, "postgres"}
+	}
+	for _, name := range candidates {
+		conn := c.ours
+		if name != s.Database {
+			var err error
+			if conn, err = a.connector.InDatabase(name).Connect(ctx); err != nil {
+				if s.CronDatabase == name {
+					s.Unreachable = err.Error()
+				}
+				continue
+			}
+		}
+		if err := s.readExtension(ctx, conn); err != nil {
+			return err
+		}
+		if s.Version == "" && s.CronDatabase == "" {
+			if conn != c.ours {
+				pg.Close(ctx, conn)
+			}
+			continue
+		}
+		c.cron, s.CronDatabase = conn, name
+		break
+	}
+	if c.cron != nil && c.cron != c.ours {
+		err := c.ours.QueryRow(ctx, "select exists (select from pg_extension where extname = 'pg_cron')").Scan(&s.extensionHere)
+		if err != nil {
+			return fmt.Errorf("looking for pg_cron in database %s: %w", s.Database, err)
+		}
+	}
+	return nil
+}
+
+// readExtension looks for pg_cron in the database at hand, and at what our role may do with it.
+func (s *Status) readExtension(ctx context.Context, conn *pgx.Conn) error {
+	err := conn.QueryRow(ctx, query("extension")).Scan(&s.Version, &s.Readable, &s.here, &s.there)
+	if err != nil {
+		return fmt.Errorf("looking for pg_cron in database %s: %w", conn.Config().Database, err)
+	}
+	return nil
+}
+
+// name returns what our job is called: where another database of this server
+// has a job of the plain name, with its own.
+func (s *Status) name() string {
+	if s.foreignJob {
+		return JobName + "-" + s.Database
+	}
+	return JobName
+}
+
+func (s *Status) readJobs(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, query("jobs"))
+	if err != nil {
+		return fmt.Errorf("reading pg_cron's jobs: %w", err)
+	}
+	jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Job])
+	if err != nil {
+		return fmt.Errorf("reading pg_cron's jobs: %w", err)
+	}
+	for _, j := range jobs {
+		ours := j.Name == JobName || j.Name == JobName+"-"+s.Database
+		switch {
+		case j.Database == s.Database && ours && (s.Job == nil || s.Job.User != s.User):
+			if s.Job != nil {
+				s.Others = append(s.Others, *s.Job)
+			}
+			s.Job = &j
+		case j.Database == s.Database:
+			s.Others = append(s.Others, j)
+		case j.Database == s.CronDatabase && j.Status == "failed":
+			s.Astray = append(s.Astray, j)
+		case j.Name == JobName && j.User == s.User:
+			s.foreignJob = true
+		}
+	}
+	if s.Job == nil {
+		return nil
+	}
+	rows, err = conn.Query(ctx, query("runs"), s.Job.ID, lastRuns)
+	if err != nil {
+		return fmt.Errorf("reading the job's runs: %w", err)
+	}
+	if s.Runs, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Run]); err != nil {
+		return fmt.Errorf("reading the job's runs: %w", err)
+	}
+	return nil
+}
+
+// libraries is shared_preload_libraries with pg_cron in it.
+func (s *Status) libraries() string {
+	list := slices.DeleteFunc(strings.Split(s.Libraries, ","), func(l string) bool { return strings.TrimSpace(l) == "" })
+	return strings.Join(append(list, "pg_cron"), ",")
+}
