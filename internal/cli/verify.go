@@ -101,6 +101,7 @@ func (a *app) verify(cmd *cobra.Command, f verifyFlags) error {
 	}
 	r, err := v.Verify(cmd.Context())
 	watch.clear()
+	a.writeMetrics(v.State(), v.Store())
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -113,60 +114,66 @@ func kept(file []byte, own string) samples {
 	return all
 }
 
+func (all samples) set(name, labels string, value float64) {
+	all[metricPrefix+name+"{"+labels+"}"] = strconv.FormatFloat(value, 'f', -1, 64)
+}
+
+func (all samples) drop(name string) {
+	maps.DeleteFunc(all, func(key, _ string) bool { return strings.HasPrefix(key, metricPrefix+name+"{") })
+}
+
+// update sets what the command knows.
 func (all samples) update(st *State, m *state.Memory, own, version string) {
-	set := func(name, labels string, value float64) {
-		all[metricPrefix+name+"{"+labels+"}"] = strconv.FormatFloat(value, 'f', -1, 64)
+	if st.Command != "verify" { // whose progress and watermark are of its own reading
+		all.work(st, own, version)
 	}
-	drop := func(name string) {
-		for key := range all {
-			if strings.HasPrefix(key, metricPrefix+name+"{") {
-				delete(all, key)
-			}
-		}
+	if m == nil {
+		return
 	}
+	all.set("history_given_up_rows", own, givenUp(m))
+	if d := m.Drift; d != nil {
+		all.set("last_verify_timestamp_seconds", own, seconds(d.At))
+		all.set("drift_keys", own, float64(d.Keys))
+	}
+}
+
+// work are the metrics of a run or a backfill.
+func (all samples) work(st *State, own, version string) {
 	if st.Engine != "" {
-		drop("info")
-		set("info", own+","+labels("version", version, "engine", st.Engine, "generation", st.Generation), 1)
+		all.drop("info")
+		all.set("info", own+","+labels("version", version, "engine", st.Engine, "generation", st.Generation), 1)
 	}
-	if !st.Finished.IsZero() && st.Command != "verify" {
-		set("last_run_timestamp_seconds", own, seconds(st.Finished))
-		set("last_run_success", own, boolean(st.Outcome != Failed))
-		set("last_run_duration_seconds", own, st.Finished.Sub(st.Started).Seconds())
-		set("last_run_rows_written", own, float64(st.Rows))
-		set("last_run_rows_read", own, float64(st.Read))
-		set("last_run_longest_lock_seconds", own, st.LongestHold.Seconds())
+	if !st.Finished.IsZero() {
+		all.set("last_run_timestamp_seconds", own, seconds(st.Finished))
+		all.set("last_run_success", own, boolean(st.Outcome != Failed))
+		all.set("last_run_duration_seconds", own, st.Finished.Sub(st.Started).Seconds())
+		all.set("last_run_rows_written", own, float64(st.Rows))
+		all.set("last_run_rows_read", own, float64(st.Read))
+		all.set("last_run_longest_lock_seconds", own, st.LongestHold.Seconds())
 		if st.Outcome == Current || st.Outcome == Incomplete || st.Outcome == StandingBy {
-			set("last_success_timestamp_seconds", own, seconds(st.Finished))
+			all.set("last_success_timestamp_seconds", own, seconds(st.Finished))
 		}
 	}
 	switch {
 	case !st.Watermark.IsZero():
-		set("watermark_timestamp_seconds", own, seconds(st.Watermark))
-		set("lag_seconds", own, st.Lag().Seconds())
-		set("queue_keys", own, float64(st.Queue))
-		set("debts", own, float64(st.Debts))
+		all.set("watermark_timestamp_seconds", own, seconds(st.Watermark))
+		all.set("lag_seconds", own, st.Lag().Seconds())
+		all.set("queue_keys", own, float64(st.Queue))
+		all.set("debts", own, float64(st.Debts))
 	case st.Outcome == Failed:
 		for _, name := range ofMoment {
-			drop(name)
+			all.drop(name)
 		}
 	}
 	if !st.Newest.IsZero() {
-		set("newest_event_timestamp_seconds", own, seconds(st.Newest))
+		all.set("newest_event_timestamp_seconds", own, seconds(st.Newest))
 	}
 	if p := st.Progress; p != nil {
 		ratio := p.Percent() / 100
 		if st.Outcome == Current {
 			ratio = 1
 		}
-		set("backfill_progress_ratio", own, ratio)
-	}
-	if m == nil {
-		return
-	}
-	set("history_given_up_rows", own, givenUp(m))
-	if d := m.Drift; d != nil {
-		set("last_verify_timestamp_seconds", own, seconds(d.At))
-		set("drift_keys", own, float64(d.Keys))
+		all.set("backfill_progress_ratio", own, ratio)
 	}
 }
 

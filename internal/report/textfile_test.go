@@ -127,8 +127,11 @@ func TestLosingTheLockIsNoFailureAndNoSuccess(t *testing.T) {
 func TestVerifyAndTheOtherCommandsKeepEachOthersMetrics(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "multica.prom")
 	write(t, path, finished(), nil)
-	verify := &report.State{Command: "verify", Target: "db.example:5432/multica", Database: "multica", Started: noon, Finished: noon}
+	verify := &report.State{Command: "verify", Target: "db.example:5432/multica", Database: "multica", Started: noon, Finished: noon, Watermark: noon, Progress: &report.Progress{Done: 1, Total: 3}}
 	write(t, path, verify, &state.Memory{Drift: &state.Drift{At: noon, Keys: 9}})
+	if got := write(t, path, verify, nil); value(t, got, "watermark_timestamp_seconds") == float64(noon.Unix()) || strings.Contains(got, "backfill_progress") {
+		t.Errorf("a verify passes its own progress off as a backfill's:\n%s", got)
+	}
 	next := finished()
 	next.Engine = "function"
 	next.Progress = &report.Progress{Done: 10, Total: 10}
