@@ -81,6 +81,15 @@ func InTx(ctx context.Context, conn *pgx.Conn, s TxSettings, fn func(pgx.Tx) err
 	return nil
 }
 
+// AsyncCommit makes tx's commit one that a server crash may lose, as
+// TxSettings.AsyncCommit does, where that turns out within the transaction only.
+func AsyncCommit(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, "set local synchronous_commit = off"); err != nil {
+		return fmt.Errorf("setting synchronous_commit: %w", err)
+	}
+	return nil
+}
+
 // Rollback ends tx within a bounded time, whatever has become of ctx. Its error
 // is of no use: the server rolls back what it loses.
 func Rollback(ctx context.Context, tx pgx.Tx) {

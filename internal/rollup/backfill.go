@@ -195,6 +195,9 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 	begun := time.Now()
 	w.st.Progress = &report.Progress{Done: p.Done, Total: p.Total}
 	w.phase(report.Walking)
+	if err := w.noticeMove(time.Time{}, w.st.Watermark); err != nil {
+		return err
+	}
 	if p.GivesUp != nil {
 		if err := w.giveUp(ctx, p.GivesUp); err != nil {
 			return err
@@ -203,6 +206,11 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 	place := p.place
 	if place == nil {
 		place = &state.Place{Engine: w.engine.Name(), PassFrom: p.From, PassTo: p.To, Cursor: p.Cursor, StartedAt: time.Now(), Partial: p.GivesUp}
+		// The pass reads hours long before it comes to the corrections that open transactions
+		// will have made in them; who carries it on later may not see that there was one.
+		if err := w.owe(w.horizon.owedBefore(p.To), func(*state.Memory) {}); err != nil {
+			return err
+		}
 	}
 	place.Total, place.Done = p.Total, p.Done
 	save := func() error {

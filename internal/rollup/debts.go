@@ -24,6 +24,50 @@ func (w *Walker) remember(change func(*state.Memory)) error {
 	return nil
 }
 
+// owe remembers debts together with another change.
+func (w *Walker) owe(owed []state.Debt, change func(*state.Memory)) error {
+	var fresh []state.Debt
+	err := w.remember(func(m *state.Memory) {
+		change(m)
+		for _, d := range owed {
+			before := len(m.Debts)
+			m.Owe(d)
+			if len(m.Debts) > before {
+				fresh = append(fresh, d)
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range fresh {
+		w.log.Warn("the watermark passes a transaction that is still open; its window will be rolled up again when it ends",
+			journal.DebtRecorded.Attr(), journal.Reason(d.Description))
+	}
+	return nil
+}
+
+// doubtSince is from where on others may have moved the watermark without our
+// having rolled up what it passed: the watermark itself where nobody has.
+func (w *Walker) doubtSince(mark time.Time) time.Time {
+	if w.store == nil {
+		return mark
+	}
+	m, err := w.store.Load()
+	if err != nil {
+		return mark // who changes the memory next reports it
+	}
+	if !m.Truth.IsZero() {
+		mark = earlier(mark, m.Truth)
+	}
+	for _, d := range m.Debts {
+		if d.Kind == state.Gap {
+			mark = earlier(mark, d.From)
+		}
+	}
+	return mark
+}
+
 // noticeMove compares the watermark with what this agent committed last. Where
 // others have moved it ahead, the gap is owed: upstream's migration hook
 // stamps the watermark without rolling up.

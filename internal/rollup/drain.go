@@ -94,7 +94,7 @@ func (w *Walker) queueSize(ctx context.Context) (n int64, oldest time.Time, err 
 	err = w.with(ctx, func(conn *pgx.Conn) error {
 		var at *time.Time
 		if err := conn.QueryRow(ctx, statement("queue_size", false), queueBound).Scan(&n, &at); err != nil {
-			return fmt.Errorf("reading the queue: %w", w.explain(err))
+			return fmt.Errorf("reading the queue: %w", err)
 		}
 		if at != nil {
 			oldest = *at
@@ -102,6 +102,9 @@ func (w *Walker) queueSize(ctx context.Context) (n int64, oldest time.Time, err 
 		return nil
 	})
 	w.st.Queue = n
+	if err != nil {
+		err = w.explain(err)
+	}
 	return n, oldest, err
 }
 

@@ -41,16 +41,16 @@ type session struct {
 // transaction (pg_stat_activity is cached within one), in an order that leaves
 // no gap: the clock first, so that what starts later is later; prepared
 // transactions after open ones, so that one being prepared is in either.
-// watermark is where the walk stands, settle how far the horizon trails the
+// since is the watermark, or where the doubt about it begins, settle how far the horizon trails the
 // clock, hold the longest that one transaction may hold it back; negative means
 // for ever (nowhere to remember a debt).
-func readHorizon(ctx context.Context, q pg.Querier, watermark time.Time, settle, hold time.Duration) (*Horizon, error) {
+func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hold time.Duration) (*Horizon, error) {
 	h := &Horizon{}
 	var postmaster time.Time
 	if err := q.QueryRow(ctx, "select clock_timestamp(), pg_postmaster_start_time()").Scan(&h.Now, &postmaster); err != nil {
 		return nil, fmt.Errorf("reading the database's clock: %w", err)
 	}
-	h.At = h.Now.Add(-settle)
+	h.At = h.Now.Add(-settle).Truncate(time.Microsecond) // what the database can store: the watermark has to be recognised as ours
 	sessions, err := readSessions(ctx, q)
 	if err != nil {
 		return nil, err
@@ -76,11 +76,11 @@ func readHorizon(ctx context.Context, q pg.Querier, watermark time.Time, settle,
 		}
 	}
 	h.Hidden = len(hidden)
-	if err := h.readPrepared(ctx, q, watermark, hold); err != nil {
+	if err := h.readPrepared(ctx, q, since, hold); err != nil {
 		return nil, err
 	}
 	if len(hidden) > 0 {
-		if err := h.readHiddenWriters(ctx, q, hidden, later(postmaster, watermark.Add(-max(hold, 0)))); err != nil {
+		if err := h.readHiddenWriters(ctx, q, hidden, later(postmaster, since.Add(-max(hold, 0)))); err != nil {
 			return nil, err
 		}
 	}
@@ -110,8 +110,8 @@ func readSessions(ctx context.Context, q pg.Querier) ([]session, error) {
 }
 
 // readPrepared adds prepared transactions. When they began is not recorded, so
-// they may owe anything from the watermark to their preparation.
-func (h *Horizon) readPrepared(ctx context.Context, q pg.Querier, watermark time.Time, hold time.Duration) error {
+// they may owe anything from the watermark, or a gap before it, to their preparation.
+func (h *Horizon) readPrepared(ctx context.Context, q pg.Querier, since time.Time, hold time.Duration) error {
 	rows, err := q.Query(ctx, statement("prepared", false))
 	if err != nil {
 		return fmt.Errorf("reading prepared transactions: %w", err)
@@ -120,16 +120,16 @@ func (h *Horizon) readPrepared(ctx context.Context, q pg.Querier, watermark time
 	var prepared time.Time
 	_, err = pgx.ForEachRow(rows, []any{&gid, &prepared, &owner}, func() error {
 		d := state.Debt{
-			Kind: state.PreparedTransaction, From: watermark, To: prepared.Add(time.Microsecond), GID: gid, Started: prepared,
+			Kind: state.PreparedTransaction, From: since, To: prepared.Add(time.Microsecond), GID: gid, Started: prepared,
 			Description: fmt.Sprintf("prepared transaction %q of %s, since %s", gid, owner, stamp(prepared)),
 		}
 		h.Open = append(h.Open, d)
 		if hold < 0 {
-			h.hold(watermark, d.Description)
+			h.hold(since, d.Description)
 			return nil
 		}
 		if h.Now.Sub(prepared) <= hold {
-			h.hold(later(watermark, prepared.Add(-hold)), d.Description)
+			h.hold(later(since, prepared.Add(-hold)), d.Description)
 		}
 		if d.From.Before(d.To) {
 			h.Owed = append(h.Owed, d)
@@ -194,6 +194,17 @@ func readWriters(ctx context.Context, q pg.Querier) (map[string]int32, error) {
 		return nil, fmt.Errorf("reading who writes to the source tables: %w", err)
 	}
 	return writers, nil
+}
+
+// owedBefore returns what is owed once the watermark, or a pass, has come to a point.
+func (h *Horizon) owedBefore(to time.Time) []state.Debt {
+	var owed []state.Debt
+	for _, d := range h.Owed {
+		if d.From.Before(to) {
+			owed = append(owed, d)
+		}
+	}
+	return owed
 }
 
 // due says whether what a debt waits for has ended. A transaction may have

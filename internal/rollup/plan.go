@@ -32,6 +32,14 @@ type planner struct {
 	byHours bool // the engine can work a moment through by bucket hours
 }
 
+// startAt begins the pass anew, where the walk was sent by others: the hours
+// between its old start and there have not been read in it.
+func (p planner) startAt(at time.Time) planner {
+	p.history = p.history && !at.After(p.pass.Start)
+	p.pass.Start = at
+	return p
+}
+
 // next plans from cursor towards end, for about size usage rows.
 func (p planner) next(ctx context.Context, q pg.Querier, cursor, end time.Time, size int) (plan, error) {
 	if p.history {

@@ -67,31 +67,42 @@ func (w *Walker) tick(ctx context.Context) error {
 
 // locate reads the watermark and the horizon, and mends a watermark in the future.
 func (w *Walker) locate(ctx context.Context) error {
-	return w.with(ctx, func(conn *pgx.Conn) error {
-		mark, now, err := w.watermark(ctx, conn)
-		if err != nil {
-			return w.explain(err)
-		}
-		if mark.After(now) {
-			if mark, err = w.rewind(ctx, conn, mark); err != nil {
-				return w.explain(err)
+	for {
+		err := w.with(ctx, func(conn *pgx.Conn) error {
+			mark, now, err := w.watermark(ctx, conn)
+			if err != nil {
+				return err
 			}
-		}
-		w.st.Watermark = mark
-		trusted, err := w.trusts(ctx, conn)
-		if err != nil {
+			if mark.After(now) {
+				if mark, err = w.rewind(ctx, conn, mark); err != nil {
+					return err
+				}
+			}
+			w.st.Watermark = mark
+			trusted, err := w.trusts(ctx, conn)
+			if err != nil {
+				return err
+			}
+			if trusted {
+				err = w.trust(mark)
+			} else {
+				err = w.noticeMove(time.Time{}, mark)
+			}
+			if err != nil {
+				return err
+			}
+			return w.lookAhead(ctx, conn)
+		})
+		switch {
+		case err == nil:
+			return nil
+		case pg.SQLState(err) != pg.StateLockNotAvailable:
 			return w.explain(err)
 		}
-		if trusted {
-			err = w.trust(mark)
-		} else {
-			err = w.noticeMove(time.Time{}, mark)
-		}
-		if err != nil {
+		if err := w.busy(ctx, err); err != nil {
 			return err
 		}
-		return w.lookAhead(ctx, conn)
-	})
+	}
 }
 
 // lookAhead reads the horizon anew.
@@ -100,9 +111,9 @@ func (w *Walker) lookAhead(ctx context.Context, conn *pgx.Conn) error {
 	if w.store == nil {
 		hold = -1
 	}
-	h, err := readHorizon(ctx, conn, w.st.Watermark, w.opts.Settle, hold)
+	h, err := readHorizon(ctx, conn, w.doubtSince(w.st.Watermark), w.opts.Settle, hold)
 	if err != nil {
-		return w.explain(err)
+		return err
 	}
 	w.horizon, w.st.Horizon, w.st.Held = h, h.At, h.Held
 	if h.Held != "" {

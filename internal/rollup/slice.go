@@ -102,7 +102,7 @@ func (w *Walker) recover(ctx context.Context, l *leg, p plan, err error) (again 
 		if err := w.noticeMove(l.cursor, moved.to); err != nil {
 			return false, err
 		}
-		l.cursor = moved.to
+		l.cursor, l.planner = moved.to, l.planner.startAt(moved.to)
 		return true, nil
 	case ctx.Err() != nil:
 		return false, err
@@ -127,8 +127,6 @@ func (w *Walker) recover(ctx context.Context, l *leg, p plan, err error) (again 
 // lock was held.
 func (w *Walker) commit(ctx context.Context, conn *pgx.Conn, l *leg, s Slice, last bool) (r Result, held time.Duration, err error) {
 	settings := w.settings()
-	// What moves the watermark may be lost with it by a crash of the server; what does not may not.
-	settings.AsyncCommit = l.moves
 	if settings.RepeatableRead {
 		if err := w.queue(ctx, conn); err != nil {
 			return r, 0, err
@@ -158,6 +156,10 @@ func (w *Walker) commit(ctx context.Context, conn *pgx.Conn, l *leg, s Slice, la
 		}
 		if !advance {
 			return nil
+		}
+		// What moves the watermark may be lost with it by a crash of the server; what does not may not.
+		if err := pg.AsyncCommit(ctx, tx); err != nil {
+			return err
 		}
 		moved, err = w.advance(ctx, tx, s.To, w.st.Rows+r.Written+r.Deleted)
 		return err
@@ -192,40 +194,19 @@ func (w *Walker) lock(ctx context.Context, tx pgx.Tx, atOnce bool) error {
 // the slice's end leaves owed: after any crash, a watermark that we moved is
 // known as ours, and no debt is forgotten.
 func (w *Walker) intend(mark, to time.Time, advance, trusted bool) error {
-	var owed []state.Debt
-	for _, d := range w.horizon.Owed {
-		if d.From.Before(to) {
-			owed = append(owed, d)
-		}
-	}
+	owed := w.horizon.owedBefore(to)
 	if w.store == nil || (!advance && len(owed) == 0) {
 		return nil
 	}
-	var fresh []state.Debt
-	err := w.store.Update(func(m *state.Memory) {
-		if advance {
-			if trusted || mark.Equal(m.Intent) {
-				m.Truth = mark
-			}
-			m.Intent = to
+	return w.owe(owed, func(m *state.Memory) {
+		if !advance {
+			return
 		}
-		for _, d := range owed {
-			before := len(m.Debts)
-			m.Owe(d)
-			if len(m.Debts) > before {
-				fresh = append(fresh, d)
-			}
+		if trusted || mark.Equal(m.Intent) {
+			m.Truth = mark
 		}
-		w.st.Debts = len(m.Debts)
+		m.Intent = to
 	})
-	if err != nil {
-		return problem.Wrap(err, problem.Failed, "see that "+w.store.Dir()+" can be written and has room", "%v", err)
-	}
-	for _, d := range fresh {
-		w.log.Warn("the watermark passes a transaction that is still open; its window will be rolled up again when it ends",
-			journal.DebtRecorded.Attr(), journal.Reason(d.Description))
-	}
-	return nil
 }
 
 // advance moves the watermark and keeps last_run_* as Multica's own function
