@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,8 +45,9 @@ func hostCauses() []cause {
 			make: func(p *patient) { p.lines["walk.statement_timeout"] = "5" },
 			mend: func(p *patient) { p.lines["walk.statement_timeout"] = `"60s"` },
 		}, {
-			name: "no state directory", id: "state-dir", verdict: doctor.Warning, fix: "install -d -m 0750",
-			make: func(p *patient) { p.remove("state") },
+			name: "a file in the place of the state directory", id: "state-dir", verdict: doctor.Warning, fix: "name a directory in state_dir",
+			make: func(p *patient) { p.lines["state_dir"] = fmt.Sprintf("%q", p.configPath()+"/state") },
+			mend: func(p *patient) { p.lines["state_dir"] = fmt.Sprintf("%q", filepath.Join(p.dir, "state")) },
 		}, {
 			name: "a state directory that cannot be written", id: "state-dir", verdict: doctor.Warning, fix: "install -d -m 0750",
 			make: func(p *patient) { p.chmod(filepath.Join(p.dir, "state"), 0o550) },
@@ -205,13 +207,6 @@ func (p *patient) chmod(path string, mode os.FileMode) {
 	p.t.Helper()
 	p.configure()
 	if err := os.Chmod(path, mode); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *patient) remove(name string) {
-	p.t.Helper()
-	if err := os.RemoveAll(filepath.Join(p.dir, name)); err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -26,6 +26,9 @@ func pgcronJobCheck() Check {
 					return warning(env.cronJobFix(j), "pg_cron's job fails: %s", j.Message).with("%s", j)
 				}
 			}
+			if len(env.cron.jobs) == 0 && env.cron.launched != "" {
+				return well("role %s sees no job that rolls up; pg_cron shows each role its own alone", env.pipe.User)
+			}
 			return well("%s", count(int64(len(env.cron.jobs)), "job", "jobs"))
 		}}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -24,11 +25,14 @@ func stateDirCheck() Check {
 			if u, _ := env.units(ctx); u != nil && u.Service != nil && env.StateDir == "" {
 				return well("systemd makes it when the service first runs")
 			}
-			return warning(makeDir(dir), "the state directory %s does not exist: nothing is remembered between runs", dir)
+			if canBeMade(dir) {
+				return well("the first run makes %s", dir)
+			}
+			return warning(makeDir(dir), "the state directory %s does not exist and cannot be made: nothing is remembered between runs", dir)
+		case errors.Is(err, unix.ENOTDIR) || err == nil && !info.IsDir():
+			return warning(Fix{Advice: "name a directory in state_dir"}, "the state directory %s is none: nothing is remembered between runs", dir)
 		case err != nil:
 			return env.unknown(err)
-		case !info.IsDir():
-			return warning(Fix{Advice: "move the file " + dir + " away, or set state_dir"}, "%s is no directory", dir)
 		}
 		// As root everything can be written: what the mode says counts for the service alone.
 		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil || info.Mode().Perm()&0o200 == 0 {
@@ -45,6 +49,17 @@ func stateDirCheck() Check {
 		}
 		return well("%s, %d MiB free", dir, free>>20)
 	}}
+}
+
+// canBeMade says whether the nearest directory above that exists can be written.
+func canBeMade(dir string) bool {
+	for dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		if info, err := os.Stat(dir); err == nil {
+			return info.IsDir() && unix.Access(dir, unix.W_OK|unix.X_OK) == nil
+		}
+	}
+	return false
 }
 
 func makeDir(dir string) Fix {

@@ -187,6 +187,9 @@ func (e *Env) redact(f *Finding) {
 		if e.Config != nil {
 			s = e.Config.Redact(s)
 		}
+		if e.Connector != nil {
+			s = e.Connector.Redact(s) // the password may come from libpq's surroundings
+		}
 		return strings.ReplaceAll(s, "\n", " ")
 	}
 	f.Summary = mask(f.Summary)

@@ -51,15 +51,22 @@ func newPatient(t *testing.T, gen lab.Generation) *patient {
 // admit makes a database of a server that already exists, and has no usage, a well installation.
 func admit(t *testing.T, gen lab.Generation, server *lab.Server, name string, conn *pgx.Conn) *patient {
 	t.Helper()
+	p := admitUnrolled(t, gen, server, name, conn)
+	if err := lab.RollUp(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// admitUnrolled is admit without the rolling up.
+func admitUnrolled(t *testing.T, gen lab.Generation, server *lab.Server, name string, conn *pgx.Conn) *patient {
+	t.Helper()
 	p := &patient{t: t, gen: gen, name: name, server: server, conn: conn, dir: t.TempDir(), dsn: server.DSN(name)}
 	p.lines = map[string]string{"engine": `"set"`, "state_dir": fmt.Sprintf("%q", filepath.Join(p.dir, "state"))}
 	if err := os.Mkdir(filepath.Join(p.dir, "state"), 0o750); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := lab.Seed(t.Context(), conn, lab.Shape{Seed: 1, Tasks: 60, Months: 2, NoRuntime: noRuntime(gen)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := lab.RollUp(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
 	p.env = &doctor.Env{Known: pipeline.Shipped(), Now: time.Now, Root: filepath.Join(p.dir, "root"), Limits: doctor.DefaultLimits()}

@@ -79,12 +79,6 @@ func schemaCauses() []cause {
 			make: func(p *patient) { p.exec("delete from task_usage_hourly_rollup_state") },
 			then: []string{"watermark-epoch"},
 		}, {
-			name: "a release before the pipeline", gen: lab.Gen102, id: "pipeline", verdict: doctor.Critical, fix: "upgrade Multica to v0.3.5",
-			make: func(p *patient) {
-				p.exec("alter table task_usage_hourly rename to gone")
-			},
-			mend: func(p *patient) { p.exec("alter table gone rename to task_usage_hourly") },
-		}, {
 			name: "of the hourly table", id: "constraint", verdict: doctor.Critical, fix: "add constraint uq_task_usage_hourly_key unique nulls not distinct",
 			make: func(p *patient) {
 				p.exec("alter table task_usage_hourly drop constraint uq_task_usage_hourly_key")
