@@ -21,7 +21,8 @@ with q as materialized (
          , coalesce(sum(u.output_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_output_tokens -- 213
          , coalesce(sum(u.cache_read_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_cache_read_tokens -- 213
          , coalesce(sum(u.cache_write_tokens) filter (where u.cost_usd_ticks is null), 0)::bigint as uncosted_cache_write_tokens -- 213
-  from (select distinct bucket_hour as hour from q) t
+  -- A row of no whole hour has no usage of its own, and goes.
+  from (select distinct bucket_hour as hour from q where bucket_hour = date_trunc('hour', bucket_hour, 'UTC')) t
   cross join lateral (
     select * from task_usage r
     where r.created_at >= t.hour and r.created_at < t.hour + interval '1 hour' offset 0) u
