@@ -87,7 +87,7 @@ func (a *app) verify(cmd *cobra.Command, f verifyFlags) error {
 	watch.paintOn(a.err)
 	v := verify.New(connector, verify.Options{
 		Since: since, Repair: f.repair, Engine: loaded.Config.Engine, Known: pipeline.Shipped(), Walk: loaded.Config.Walk,
-		StateDir: loaded.Config.StateDir, List: f.list, Pause: verifyPause, Windows: f.windows,
+		StateDir: loaded.Config.StateDir, List: f.list, Pause: verifyPause, Windows: f.windows, LockPatience: runLockPatience,
 		Log: a.log(), Observe: watch.observe,
 	})
 	defer v.Close(cmd.Context())
@@ -131,13 +131,16 @@ func (a *app) verified(r *verify.Report, watch *observer) error {
 		code = exitWarning
 	}
 	if a.native {
-		if r.Verdict == verify.Drift {
+		switch r.Verdict {
+		case verify.Drift:
 			reason := ""
 			if len(r.First) > 0 {
 				reason = differenceLine(r.First[0])
 			}
 			a.log().Error(line, append(attrs, journal.VerifyDrift.Attr(), journal.Reason(reason), journal.Hint(repairHint))...)
-		} else {
+		case verify.GivenUp:
+			a.log().Warn(line, append(attrs, journal.HistoryGivenUp.Attr(), journal.Hint("multica-rollup backfill"))...)
+		default:
 			a.log().Info(line, append(attrs, journal.VerifyClean.Attr())...)
 		}
 	}

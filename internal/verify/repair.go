@@ -21,9 +21,8 @@ const (
 	queueTries = 5
 	// latestDating keeps queued keys well off the seven days after which others prune the queue.
 	latestDating = 5 * 24 * time.Hour
-	// repairReconnect and repairLockPatience are those of a tick.
-	repairReconnect    = 30 * time.Second
-	repairLockPatience = 30 * time.Second
+	// repairReconnect is how long the tick waits for a database that it lost.
+	repairReconnect = 30 * time.Second
 )
 
 // dating is how far enqueued_at of a queued key is dated back. The database's
@@ -92,7 +91,7 @@ func (rc *recount) repair(ctx context.Context) error {
 		journal.VerifyRepairQueued.Attr(), journal.Rows(r.Repair.Queued), journal.Database(v.connector.Target()))
 	w := rollup.New(v.connector, rollup.Options{
 		Command: "verify", Engine: v.opts.Engine, Known: v.opts.Known, Walk: v.opts.Walk,
-		Reconnect: repairReconnect, LockPatience: repairLockPatience,
+		Reconnect: repairReconnect, LockPatience: v.opts.LockPatience,
 		StateDir: v.opts.StateDir, Log: v.opts.Log, Observe: v.opts.Observe,
 	})
 	defer w.Close(ctx)

@@ -1,6 +1,10 @@
 package verify_test
 
 import (
+	"context"
+	"net/url"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +77,13 @@ var faults = []struct {
 		sql: `insert into task_usage_hourly (bucket_hour, workspace_id, runtime_id, agent_id, provider, model)
 			select h, workspace_id, runtime_id, agent_id, provider, model
 			from (select * from task_usage_hourly limit 1) r, (values (timestamptz '1999-12-31 23:00Z'), (timestamptz '2999-01-01 00:00Z')) v (h)`,
+		want: func(n int64) verify.Counts { return verify.Counts{Surplus: n} },
+	},
+	{
+		name: "a row between two hours",
+		sql: `insert into task_usage_hourly (bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model)
+			select bucket_hour - interval '30 minutes', workspace_id, runtime_id, agent_id, project_id, provider, model
+			from task_usage_hourly order by event_count desc, bucket_hour limit 1`,
 		want: func(n int64) verify.Counts { return verify.Counts{Surplus: n} },
 	},
 	{
@@ -304,6 +315,70 @@ func TestOneChangedCounterIsFoundAmongAHundredThousandTasks(t *testing.T) {
 		t.Errorf("verdict %q after repairing %+v", r.Verdict, r.Repair)
 	}
 	exact(t, db.Conn)
+}
+
+func TestARepairThatIsKeptFromTheLockSaysWhatStillWaits(t *testing.T) {
+	db := rolledUp(t, lab.Gen272, lab.Typical(9, 300))
+	exec(t, db.Conn, "update task_usage_hourly set input_tokens = input_tokens + 1 where ctid = (select min(ctid) from task_usage_hourly)")
+	exec(t, db.Connect(t), "select pg_advisory_lock(4246)")
+	o := options(t)
+	o.Repair, o.LockPatience = true, time.Second
+	r := recount(t, db.DSN, o)
+	if r.Verdict != verify.Drift || r.Repair.Still != 1 || r.Repair.Queued != 1 || !strings.Contains(r.Repair.Holder, "pid ") {
+		t.Errorf("verdict %q, repair %+v; want drift, one key queued still, and who holds the lock", r.Verdict, r.Repair)
+	}
+}
+
+func TestTheDocumentedRoleMayVerifyAndRepair(t *testing.T) {
+	script, err := os.ReadFile("../../configs/role.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := rolledUp(t, lab.Gen272, lab.Typical(10, 500))
+	exec(t, db.Conn, string(script))
+	u, err := url.Parse(db.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User("multica-rollup")
+	exec(t, db.Conn, "delete from task_usage_hourly where ctid = (select min(ctid) from task_usage_hourly)")
+	o := options(t)
+	o.Repair, o.Windows = true, 3
+	if r := recount(t, u.String(), o); r.Verdict != verify.Clean || r.Wrong.Missing != 1 {
+		t.Errorf("verdict %q, %+v wrong, repair %+v", r.Verdict, r.Wrong, r.Repair)
+	}
+	v := verify.New(connector(t, u.String()), o)
+	defer v.Close(context.Background())
+	if r, err := v.Engines(t.Context()); err != nil || !r.Equal {
+		t.Errorf("engines: %+v, %v", r, err)
+	}
+	exec(t, db.Conn, `drop owned by "multica-rollup"`)
+}
+
+func TestParseSince(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want verify.Since
+		ok   bool
+	}{
+		{"", verify.Since{}, true},
+		{"30d", verify.Since{Ago: 30 * 24 * time.Hour}, true},
+		{"2w", verify.Since{Ago: 14 * 24 * time.Hour}, true},
+		{"36h", verify.Since{Ago: 36 * time.Hour}, true},
+		{"1h30m", verify.Since{Ago: 90 * time.Minute}, true},
+		{"2026-01-31", verify.Since{At: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)}, true},
+		{"2026-01-31T12:30", verify.Since{At: time.Date(2026, 1, 31, 12, 30, 0, 0, time.UTC)}, true},
+		{"2026-01-31 12:30:15", verify.Since{At: time.Date(2026, 1, 31, 12, 30, 15, 0, time.UTC)}, true},
+		{"2026-01-31T12:30:00+02:00", verify.Since{At: time.Date(2026, 1, 31, 10, 30, 0, 0, time.UTC)}, true},
+		{"30", verify.Since{}, false}, {"0d", verify.Since{}, false}, {"-1d", verify.Since{}, false},
+		{"d", verify.Since{}, false}, {"99999999999d", verify.Since{}, false}, {"last week", verify.Since{}, false},
+		{"2026-13-01", verify.Since{}, false}, {"-5h", verify.Since{}, false},
+	} {
+		got, err := verify.ParseSince(c.text)
+		if (err == nil) != c.ok || got != c.want {
+			t.Errorf("%q: %+v, %v; want %+v, ok %v", c.text, got, err, c.want, c.ok)
+		}
+	}
 }
 
 // oneKeyAnHour returns a database and an hour of its middle that has exactly one key.

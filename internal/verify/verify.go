@@ -23,17 +23,19 @@ import (
 
 // Options say what to verify and how.
 type Options struct {
-	Since    Since
-	Repair   bool
-	Engine   string // for the tick of a repair: auto, set or function
-	Known    pipeline.Fingerprints
-	Walk     config.Walk
-	StateDir string        // as configured; "" means the default
-	List     int           // how many wrong keys the report names
-	Pause    time.Duration // between the two looks at a key before it is called wrong
-	Windows  int           // how many windows Engines compares
-	Log      *slog.Logger
-	Observe  func(*report.State) // called whenever the state changed; may be nil
+	Since  Since
+	Repair bool
+	Engine string // for the tick of a repair: auto, set or function
+	Known  pipeline.Fingerprints
+	Walk   config.Walk
+	// LockPatience is how long the tick of a repair waits for lock 4246.
+	LockPatience time.Duration
+	StateDir     string        // as configured; "" means the default
+	List         int           // how many wrong keys the report names
+	Pause        time.Duration // between the two looks at a key before it is called wrong
+	Windows      int           // how many windows Engines compares
+	Log          *slog.Logger
+	Observe      func(*report.State) // called whenever the state changed; may be nil
 }
 
 // Verifier verifies one database. It is not safe for concurrent use.
