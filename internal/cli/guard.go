@@ -19,15 +19,8 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
-const (
-	// guardPatience bounds the look at the database: what is read is read by index.
-	guardPatience = 30 * time.Second
-	// guardHold is the longest that guard --fix lets an open transaction hold
-	// the horizon back. With the hour of an ordinary walk the watermark could end
-	// up an hour behind, and the migration would refuse for our own sake; what
-	// such a transaction may still write is remembered and rolled up later.
-	guardHold = 30 * time.Minute
-)
+// guardPatience bounds the look at the database: what is read is read by index.
+const guardPatience = 30 * time.Second
 
 func newGuardCmd(a *app) *cobra.Command {
 	var fix bool
@@ -66,8 +59,7 @@ type guardView struct {
 }
 
 func (a *app) guard(cmd *cobra.Command, fix bool) error {
-	loaded, err := a.load(cmd)
-	if err != nil {
+	if _, err := a.load(cmd); err != nil {
 		return err
 	}
 	connector, err := a.connector("guard")
@@ -82,7 +74,6 @@ func (a *app) guard(cmd *cobra.Command, fix bool) error {
 		if v.Lock != "" {
 			fmt.Fprintf(a.err, "%s: waiting for lock 4246, held by %s\n", programName, v.Lock)
 		}
-		loaded.Config.Walk.HorizonHold = min(loaded.Config.Walk.HorizonHold, guardHold)
 		held, err := a.rollUpForGuard(cmd)
 		if err != nil {
 			return stopTheBackend(err)

@@ -11,6 +11,12 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
+// holdBefore103 is the longest that a transaction may hold the horizon back
+// where migration 103 has still to pass. That refuses where the watermark trails
+// the newest event by an hour, so an ordinary hold could fail it for our own
+// sake. A prepared transaction holds for up to twice as long.
+const holdBefore103 = 20 * time.Minute
+
 // settle is how far by default the horizon trails the clock, as in Multica's own tick.
 const settle = 5 * time.Minute
 

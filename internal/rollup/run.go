@@ -108,6 +108,9 @@ func (w *Walker) locate(ctx context.Context) error {
 // lookAhead reads the horizon anew.
 func (w *Walker) lookAhead(ctx context.Context, conn *pgx.Conn) error {
 	hold := w.opts.Walk.HorizonHold
+	if w.pipe.Legacy {
+		hold = min(hold, holdBefore103)
+	}
 	if w.store == nil {
 		hold = -1
 	}
