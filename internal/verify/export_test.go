@@ -1,0 +1,4 @@
+package verify
+
+// Statement gives tests the embedded statements.
+var Statement = statement
