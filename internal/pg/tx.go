@@ -20,6 +20,7 @@ type TxSettings struct {
 	RepeatableRead   bool          // one snapshot for the whole transaction
 	ReadOnly         bool
 	AsyncCommit      bool // the commit may be lost by a server crash (never torn); only where the work is idempotent
+	NoSeqScan        bool // keep the planner from reading whole tables where it has any other way
 	NoClientCheck    bool // the server's platform cannot watch for a lost client
 }
 
@@ -57,6 +58,9 @@ func (s TxSettings) begin() string {
 	b.WriteString("; set local jit = off")
 	if s.AsyncCommit {
 		b.WriteString("; set local synchronous_commit = off")
+	}
+	if s.NoSeqScan {
+		b.WriteString("; set local enable_seqscan = off")
 	}
 	return b.String()
 }

@@ -20,8 +20,7 @@ import (
 type Slice struct {
 	From, To time.Time
 	Pass     Pass
-	HourFrom time.Time // bounds on the bucket hour, where a moment is worked through by hours
-	HourTo   time.Time
+	Hours    []time.Time // the bucket hours to read, where a moment is worked through by hours; nil: all it touches
 }
 
 // Pass is a stretch of event time that one process walks in order. Hours
@@ -80,11 +79,8 @@ func (*setEngine) Name() string      { return "set" }
 func (*setEngine) OneSnapshot() bool { return false }
 
 func (e *setEngine) Roll(ctx context.Context, tx pgx.Tx, s Slice) (Result, error) {
-	if s.HourFrom.IsZero() {
-		s.HourFrom, s.HourTo = earliest, latest
-	}
 	var r Result
-	err := tx.QueryRow(ctx, e.slice, s.From, s.To, s.Pass.Start, s.Pass.End, s.HourFrom, s.HourTo).Scan(&r.Written, &r.Read)
+	err := tx.QueryRow(ctx, e.slice, s.From, s.To, s.Pass.Start, s.Pass.End, s.Hours).Scan(&r.Written, &r.Read)
 	if err != nil {
 		return Result{}, fmt.Errorf("rolling up %s to %s: %w", stamp(s.From), stamp(s.To), err)
 	}

@@ -108,16 +108,15 @@ func (p planner) moment(ctx context.Context, q pg.Querier, from, to time.Time, s
 		return plan{}, fmt.Errorf("planning a moment: %w", err)
 	}
 	out.slices = nil
-	s := Slice{From: from, To: to, Pass: p.pass, HourFrom: earliest, HourTo: latest}
+	s := Slice{From: from, To: to, Pass: p.pass}
 	var hour time.Time
 	var inHour, sum int64
 	_, err = pgx.ForEachRow(rows, []any{&hour, &inHour}, func() error {
 		if sum > 0 && sum+inHour > int64(size) {
-			s.HourTo = hour
 			out.slices = append(out.slices, s)
-			s.HourFrom, s.HourTo, sum = hour, latest, 0
+			s.Hours, sum = nil, 0
 		}
-		sum += inHour
+		s.Hours, sum = append(s.Hours, hour), sum+inHour
 		return nil
 	})
 	if err != nil {

@@ -34,9 +34,13 @@ with q as materialized (
     select s.project_id from issue s where s.id = k.issue_id offset 0) i on true
   where k.runtime_id is not null
   group by t.hour, a.workspace_id, k.runtime_id, k.agent_id, i.project_id, u.provider, u.model
-), wanted as (
-  select c.*
-  from q join counted c
+), judged as materialized (
+  -- Keys without usage have NULL events.
+  select q.*, c.events,
+         c.input_tokens, c.output_tokens, c.cache_read_tokens, c.cache_write_tokens
+         , c.cost_usd_ticks, c.uncosted_input_tokens, c.uncosted_output_tokens -- 213
+         , c.uncosted_cache_read_tokens, c.uncosted_cache_write_tokens -- 213
+  from q left join counted c
     on c.hour = q.bucket_hour and c.workspace_id = q.workspace_id and c.runtime_id = q.runtime_id
    and c.agent_id = q.agent_id and c.project_id is not distinct from q.project_id
    and c.provider = q.provider and c.model = q.model
@@ -47,12 +51,13 @@ with q as materialized (
     cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens, -- 213
     uncosted_cache_read_tokens, uncosted_cache_write_tokens, -- 213
     updated_at)
-  select w.hour, w.workspace_id, w.runtime_id, w.agent_id, w.project_id, w.provider, w.model,
+  select w.bucket_hour, w.workspace_id, w.runtime_id, w.agent_id, w.project_id, w.provider, w.model,
          w.input_tokens, w.output_tokens, w.cache_read_tokens, w.cache_write_tokens, w.events, w.events,
          w.cost_usd_ticks, w.uncosted_input_tokens, w.uncosted_output_tokens, -- 213
          w.uncosted_cache_read_tokens, w.uncosted_cache_write_tokens, -- 213
          now()
-  from wanted w
+  from judged w
+  where w.events is not null
   on conflict on constraint uq_task_usage_hourly_key do update
   set input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
       cache_read_tokens = excluded.cache_read_tokens, cache_write_tokens = excluded.cache_write_tokens,
@@ -72,15 +77,11 @@ with q as materialized (
   returning 1
 ), gone as (
   delete from task_usage_hourly h
-  using q
-  where h.bucket_hour = q.bucket_hour and h.workspace_id = q.workspace_id and h.runtime_id = q.runtime_id
-    and h.agent_id = q.agent_id and h.project_id is not distinct from q.project_id
-    and h.provider = q.provider and h.model = q.model
-    and not exists (
-      select from counted c
-      where c.hour = q.bucket_hour and c.workspace_id = q.workspace_id and c.runtime_id = q.runtime_id
-        and c.agent_id = q.agent_id and c.project_id is not distinct from q.project_id
-        and c.provider = q.provider and c.model = q.model)
+  using judged j
+  where j.events is null
+    and h.bucket_hour = j.bucket_hour and h.workspace_id = j.workspace_id and h.runtime_id = j.runtime_id
+    and h.agent_id = j.agent_id and h.project_id is not distinct from j.project_id
+    and h.provider = j.provider and h.model = j.model
   returning 1
 ), worked as (
   delete from task_usage_hourly_dirty where ctid = any ($1::tid[]) returning 1

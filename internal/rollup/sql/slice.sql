@@ -3,13 +3,16 @@
 -- $1 from, $2 to: the slice, by event time (updated_at, or created_at where that is NULL).
 -- $3 start of the pass: hours created in [$3, $1) were read in this pass and hold nothing new.
 -- $4 end of the pass: a key is dirty when one of its rows has an event in [$1, $4).
--- $5, $6 bounds on the bucket hour, for slices that one moment's events fill.
+-- $5 the bucket hours to read (timestamptz[]), where they are known: a part of
+-- those that the events of one moment touch. NULL: those of the slice's events.
 -- Returns hourly rows written, usage rows read.
 -- LATERAL with OFFSET 0 keeps the plan on the indexes (task_usage by created_at,
 -- tasks and issues by primary key) whatever the estimates say.
 -- Lines that end in "-- 213" are for databases with the cost columns.
 with touched as (
-  select distinct date_trunc('hour', e.created_at, 'UTC') as hour
+  select unnest($5::timestamptz[]) as hour
+  union all
+  select distinct date_trunc('hour', e.created_at, 'UTC')
   from (
     -- Hours created in the slice, whenever their rows were corrected: a correction
     -- that comes later in the pass is passed over as read.
@@ -19,7 +22,7 @@ with touched as (
     select created_at from task_usage
     where updated_at >= $1 and updated_at < $2 and not (created_at >= $3 and created_at < $2)
   ) e
-  where e.created_at >= $5 and e.created_at < $6
+  where $5::timestamptz[] is null
 ), counted as (
   select t.hour, a.workspace_id, q.runtime_id, q.agent_id, i.project_id, u.provider, u.model,
          sum(u.input_tokens)::bigint as input_tokens,
