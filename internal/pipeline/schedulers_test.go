@@ -1,0 +1,53 @@
+package pipeline_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+)
+
+// TestTheBackendsSchedulerIsSeenWhateverItsTableLooksLike goes through forms of sys_cron_executions.
+func TestTheBackendsSchedulerIsSeenWhateverItsTableLooksLike(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	seen := func() *pipeline.Scheduler {
+		t.Helper()
+		p, err := pipeline.Inspect(t.Context(), db.Conn, pipeline.Shipped())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Schedulers) == 0 {
+			return nil
+		}
+		return &p.Schedulers[0]
+	}
+	if s := seen(); s != nil {
+		t.Errorf("without records: got %+v", s)
+	}
+	for at, form := range map[string]string{
+		"started_at": "(job_name text, started_at timestamptz, finished_at timestamptz)",
+		"plan_time":  "(job_name text, plan_time timestamptz, other text)",
+		"created_at": "(id int, job_name text, created_at timestamptz)",
+	} {
+		for age, active := range map[time.Duration]bool{10 * time.Minute: true, 3 * time.Hour: false} {
+			exec(t, db.Conn, "drop table sys_cron_executions")
+			exec(t, db.Conn, "create table sys_cron_executions "+form)
+			exec(t, db.Conn, "insert into sys_cron_executions (job_name, "+at+") select j, now() - a * interval '1 second' from (values ('rollup_task_usage_hourly', $1::int), ('rollup_task_usage_hourly', 80000), ('another', 0)) v(j, a)", int(age.Seconds()))
+			s := seen()
+			if s == nil || s.Kind != "backend" || s.Active != active || s.LastRun == nil || time.Since(*s.LastRun).Round(time.Minute) != age {
+				t.Errorf("%s, %s ago: got %+v, want it active: %t", form, age, s, active)
+			}
+		}
+	}
+	exec(t, db.Conn, "truncate sys_cron_executions")
+	if s := seen(); s != nil {
+		t.Errorf("without records again: got %+v", s)
+	}
+	exec(t, db.Conn, "drop table sys_cron_executions")
+	exec(t, db.Conn, "create table sys_cron_executions (name text)")
+	if s := seen(); s != nil {
+		t.Errorf("with a table of another kind: got %+v", s)
+	}
+}
