@@ -52,7 +52,9 @@ func (w *Walker) walk(ctx context.Context, l *leg) (bool, error) {
 			continue
 		}
 		l.cursor = p.to
-		w.size = resize(w.size, took/time.Duration(len(p.slices)), w.opts.Walk.SliceTarget, p.full)
+		if w.opts.FixedSize == 0 {
+			w.size = resize(w.size, took/time.Duration(len(p.slices)), w.opts.Walk.SliceTarget, p.full)
+		}
 		if l.done != nil {
 			if err := l.done(l.cursor, total); err != nil {
 				return false, err

@@ -1,6 +1,7 @@
 package rollup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type Options struct {
 	StateDir     string        // as configured; "" means the default
 	Settle       time.Duration // how far the horizon trails the clock; 0 means the five minutes of Multica's own tick
 	Throttle     Throttle      // nil means none
+	FixedSize    int           // usage rows aimed at for every slice; 0 means by how long slices take
 	Log          *slog.Logger
 	Observe      func(*report.State) // called whenever the state changed; may be nil
 }
@@ -65,7 +67,7 @@ func New(connector *pg.Connector, opts Options) *Walker {
 		opts.Settle = settle
 	}
 	return &Walker{
-		opts: opts, connector: connector, size: firstSize, log: opts.Log,
+		opts: opts, connector: connector, size: cmp.Or(opts.FixedSize, firstSize), log: opts.Log,
 		st: &report.State{
 			SchemaVersion: report.SchemaVersion, Command: opts.Command, Target: connector.Target(),
 			Phase: report.Connecting, Started: time.Now(),
