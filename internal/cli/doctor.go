@@ -32,7 +32,8 @@ func newDoctorCmd(a *app) *cobra.Command {
 		GroupID: groupLook,
 		Long: `doctor looks for every known cause of a dashboard at zero or of a wrong number. It
 reads only. Of what it finds it names the cause, with evidence and the one command
-or statement that mends it; mere consequences become evidence of their cause.
+or statement that mends it; mere consequences become evidence of their cause. What
+it gives as a psql command is for a superuser, or the owner of Multica's tables.
 
 Exit code 0: all is well. 1: a warning. 2: critical. 3: could not check.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd, &f) },

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
@@ -64,11 +63,7 @@ func (e *Env) multicaDatabases(ctx context.Context) ([]string, error) {
 
 // elsewhere runs fn on another database of the same server, with the same login.
 func (e *Env) elsewhere(ctx context.Context, database string, fn func(pg.Querier) error) error {
-	connector, err := pg.NewConnector(inDatabase(e.Config.DSN, database), "multica-rollup/doctor")
-	if err != nil {
-		return err
-	}
-	conn, err := connector.Connect(ctx)
+	conn, err := e.Connector.InDatabase(database).Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,13 +76,4 @@ func orDefault(s, otherwise string) string {
 		return otherwise
 	}
 	return s
-}
-
-// inDatabase is the DSN with another database in it.
-func inDatabase(dsn, database string) string {
-	if !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
-		quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(database)
-		return strings.TrimSpace(dsn + " dbname='" + quoted + "'")
-	}
-	return urlInDatabase(dsn, database)
 }

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 
@@ -59,17 +58,4 @@ func count(n int64, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
-}
-
-// urlInDatabase is a URL-form DSN with another database in it.
-func urlInDatabase(dsn, database string) string {
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return dsn // the connector refuses it with a better word
-	}
-	u.Path = "/" + database
-	query := u.Query()
-	query.Del("dbname")
-	u.RawQuery = query.Encode()
-	return u.String()
 }
