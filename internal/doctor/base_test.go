@@ -2,12 +2,32 @@ package doctor_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 )
 
 func TestAWellInstallationHasNoFinding(t *testing.T) {
 	for _, gen := range []lab.Generation{lab.Gen102, lab.Gen213, lab.Gen272, lab.GenInterrupted} {
 		t.Run(string(gen), func(t *testing.T) { newPatient(t, gen).wellNow() })
+	}
+}
+
+// TestATableThatIsLockedCannotBeChecked: somebody's maintenance is no finding,
+// but what could not be seen must not pass for well, nor may doctor wait for it.
+func TestATableThatIsLockedCannotBeChecked(t *testing.T) {
+	p := newPatient(t, lab.Gen272)
+	p.begin("lock table task_usage_hourly in access exclusive mode")
+	began := time.Now()
+	r := p.examine()
+	if r.Verdict != doctor.Unknown || r.Verdict.ExitCode() != 3 {
+		t.Errorf("verdict %s, want unknown:\n%s", r.Verdict, text(r))
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if r = p.examine("queue"); r.Verdict != doctor.OK {
+		t.Errorf("what is not locked cannot be checked:\n%s", text(r))
 	}
 }

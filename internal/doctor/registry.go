@@ -37,14 +37,20 @@ func All() []Check {
 		guardCheck(),
 		backfillCheck(),
 		watermarkEpochCheck(),
-		lagCheck(),
+		watermarkBehindCheck(),
 		emptyCheck(),
 		queueCheck(),
 		givenUpCheck(),
-		movedCheck(),
+		watermarkMovedCheck(),
 		debtsCheck(),
 		costsCheck(),
 		orphansCheck(),
 		driftCheck(),
 	}
+}
+
+// stalls are causes that keep everything from being rolled up.
+var stalls = []string{
+	"standby", "constraint", "lock", "transactions", "last-error", "timer", "scheduler", "service",
+	"pgcron-preload", "pgcron-database", "pgcron-job",
 }

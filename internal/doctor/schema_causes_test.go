@@ -44,6 +44,9 @@ func schemaCauses() []cause {
 			name: "one right missing", id: "privileges", verdict: doctor.Critical, fix: "grant delete on public.task_usage_hourly_dirty to",
 			make: func(p *patient) { p.exec("revoke delete on task_usage_hourly_dirty from " + p.agent()) },
 		}, {
+			name: "a table that came after the role", id: "privileges", verdict: doctor.Warning, fix: "grant select on public.sys_cron_executions to", says: "works without",
+			make: func(p *patient) { p.exec("revoke select on sys_cron_executions from " + p.agent()) },
+		}, {
 			name: "a schema closed to the role", id: "privileges", verdict: doctor.Critical, fix: "grant usage on schema public to",
 			make: func(p *patient) {
 				p.agent()

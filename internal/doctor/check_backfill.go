@@ -1,0 +1,39 @@
+package doctor
+
+import (
+	"context"
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/report"
+)
+
+// backfillQuiet is how long an unfinished backfill may say nothing: its longest slice.
+const backfillQuiet = 10 * time.Minute
+
+// backfillCheck: an interrupted backfill goes on only when somebody starts it.
+func backfillCheck() Check {
+	return Check{ID: "backfill", Title: "no backfill was left unfinished", Needs: []string{"memory"}, ExplainedBy: []string{"lock", "guard"},
+		Run: func(ctx context.Context, env *Env) Finding {
+			place, err := env.store().LoadPlace()
+			if err != nil {
+				return env.unknown(err)
+			}
+			if place == nil {
+				return well("none")
+			}
+			u, err := env.units(ctx)
+			if err != nil {
+				return env.unknown(err)
+			}
+			done := report.Count(place.Done) + " of " + report.Count(place.Total) + " usage rows"
+			if u != nil && u.Backfill != nil && u.Backfill.Working() || env.Now().Sub(place.UpdatedAt) < backfillQuiet {
+				return well("at work: %s", done)
+			}
+			fix := env.command("backfill")
+			if u != nil && u.Backfill != nil {
+				fix = Fix{Command: "systemctl start " + u.Backfill.Name}
+			}
+			return warning(fix, "a backfill was interrupted at %s after %s", report.Stamp(place.UpdatedAt), done).
+				with("it goes on where it was, at %s", report.Stamp(place.Cursor))
+		}}
+}

@@ -1,0 +1,52 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// debtsCheck: windows behind the watermark that wait for transactions to end.
+func debtsCheck() Check {
+	return Check{ID: "debts", Title: "nothing is owed", Needs: []string{"memory"}, ExplainedBy: append([]string{"activity"}, stalls...), Run: func(ctx context.Context, env *Env) Finding {
+		var open, fallen []state.Debt
+		for _, d := range env.memory.Debts {
+			if d.Kind == state.Gap {
+				continue // told by watermark-moved
+			}
+			still, err := env.stillOpen(ctx, d)
+			if err != nil {
+				return env.unknown(err)
+			}
+			if still {
+				open = append(open, d)
+			} else {
+				fallen = append(fallen, d)
+			}
+		}
+		var f Finding
+		switch {
+		case len(open) > 0:
+			d := open[0]
+			fix := env.sql(fmt.Sprintf("select pg_terminate_backend(%d)", d.PID))
+			if d.GID != "" {
+				fix = Fix{Advice: fmt.Sprintf("end it: commit prepared '%s', or rollback prepared '%s'", d.GID, d.GID)}
+			}
+			f = warning(fix, "%s outlived the hold: what it commits is rolled up when it has ended", count(int64(len(open)), "transaction", "transactions"))
+		case len(fallen) > 0:
+			f = warning(env.command("run"), "%s to be rolled up again", count(int64(len(fallen)), "window has", "windows have"))
+		default:
+			return well("nothing")
+		}
+		for _, d := range append(open, fallen...) {
+			f = f.with("%s", d.Description)
+		}
+		return f
+	}}
+}
+
+func (e *Env) stillOpen(ctx context.Context, d state.Debt) (open bool, err error) {
+	err = e.get(ctx, []any{&open}, query("debt_open"), d.PID, d.Started, d.GID, d.VirtualTransaction)
+	return open, err
+}
