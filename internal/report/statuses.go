@@ -11,7 +11,7 @@ import (
 type StatusEntry struct {
 	Instance string  `json:"instance"` // default, or the NAME of rollup.d/NAME.toml
 	Config   string  `json:"config"`   // path
-	Level    Level   `json:"level"`
+	Level    Level   `json:"status"`
 	Error    string  `json:"error,omitempty"` // why it could not be checked
 	Hint     string  `json:"hint,omitempty"`
 	Status   *Status `json:"detail,omitempty"`

@@ -1,0 +1,53 @@
+package state_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+func TestInspectingLeavesADamagedFileWhereItIs(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"key.json", "key.backfill.json"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	looking := state.Inspect(dir, "key", "database")
+	for range 2 {
+		_, memory := looking.Load()
+		_, place := looking.LoadPlace()
+		for _, err := range []error{memory, place} {
+			if damaged, ok := errors.AsType[*state.DamagedError](err); !ok || damaged.Aside != "" {
+				t.Fatalf("got %v, want it damaged and left alone", err)
+			}
+		}
+	}
+	store, err := state.Open(dir, "key", "database")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = store.Load()
+	if damaged, ok := errors.AsType[*state.DamagedError](err); !ok || damaged.Aside == "" {
+		t.Fatalf("got %v, want it set aside by who works with it", err)
+	}
+	if _, err := looking.Load(); err != nil {
+		t.Errorf("once it is set aside: %v", err)
+	}
+}
+
+func TestInspectingMakesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "missing")
+	looking := state.Inspect(dir, "key", "database")
+	m, err := looking.Load()
+	if err != nil || !m.Truth.Equal(time.Time{}) {
+		t.Errorf("got %+v, %v, want an empty memory", m, err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("looking made the directory: %v", err)
+	}
+}
