@@ -39,12 +39,15 @@ need_group() {
       need_group demo
       need_group image
       need pgbouncer pgbouncer
-      need prometheus promtool # for promtool
+      need prometheus promtool
+      need_pg_cron
       ;;
     image)
       need_go
       need buildah buildah
       need uidmap newuidmap
+      # Later buildahs demand it before they look whether a network is wanted at all.
+      [ -x /usr/lib/podman/netavark ] || missing+=(netavark)
       ;;
     lint)
       need_go
@@ -75,6 +78,15 @@ need_group() {
 need_go() {
   command -v go >/dev/null 2>&1 ||
     die "go is missing" "install Go, at least the version that go.mod names, and put it on the PATH"
+}
+
+# The extension is packaged for each version of the server, which may itself be about to be installed:
+# then the second look adds it.
+need_pg_cron() {
+  local version
+  version=$(newest_postgres)
+  [ "$version" -eq 0 ] || [ -e "/usr/share/postgresql/$version/extension/pg_cron.control" ] ||
+    missing+=("postgresql-$version-cron")
 }
 
 install() {
@@ -117,11 +129,13 @@ readonly apt='
     esac
   done'
 
-for group in "$@"; do need_group "$group"; done
-if [ ${#missing[@]} -gt 0 ]; then
+for _ in first second; do
+  missing=()
+  for group in "$@"; do need_group "$group"; done
+  [ ${#missing[@]} -gt 0 ] || break
   mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
   install "${missing[@]}"
-fi
+done
 for group in "$@"; do
   case $group in demo | test)
     [ "$(newest_postgres)" -ge "$OLDEST_POSTGRES" ] ||
