@@ -133,11 +133,15 @@ func (a *app) patients(cmd *cobra.Command, all bool) ([]instance, error) {
 	one := instance{Name: instanceName(a.configPath), Path: a.configPath}
 	one.Loaded, one.Err = config.Load(config.Options{
 		Path: a.configPath, Explicit: cmd.Flags().Changed("config"), Env: os.Environ(), Flags: cmd.Flags(),
+		Credential: unitCredential(cmd.Context(), a.configPath),
 	})
 	if !a.asRoot {
 		if err := identity.Become(identity.ServiceUser); err != nil {
 			return nil, err
 		}
+	}
+	if one.Err == nil {
+		one.Loaded.StateDir = instanceStateDir(one.Loaded) // known only now that we are who we are
 	}
 	return []instance{one}, nil
 }
@@ -151,7 +155,7 @@ func (a *app) patient(i instance) *doctor.Env {
 	path := i.Path
 	if i.Loaded != nil {
 		path = i.Loaded.Path
-		env.StateDir = instanceStateDir(i.Loaded)
+		env.StateDir = i.Loaded.StateDir
 		connector, err := pg.NewConnector(i.Loaded.DSN, programName+"/doctor")
 		if err != nil {
 			env.Config, env.ConfigErr = nil, err

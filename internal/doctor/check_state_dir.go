@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
@@ -22,7 +23,7 @@ func stateDirCheck() Check {
 		info, err := os.Stat(dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if u, _ := env.units(ctx); u != nil && u.Service != nil && env.StateDir == "" {
+			if u, _ := env.units(ctx); u != nil && u.Service != nil && env.Config.Origin["state_dir"] == config.DefaultOrigin {
 				return well("systemd makes it when the service first runs")
 			}
 			if canBeMade(dir) {
