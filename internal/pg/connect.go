@@ -62,6 +62,9 @@ func NewConnector(conn, application string) (*Connector, error) {
 		delete(config.RuntimeParams, key)
 	}
 	config.RuntimeParams["application_name"] = application
+	// Results come as text, which the driver reads in this style only, whatever the
+	// role or the database is set to. PgBouncer knows this parameter by itself.
+	config.RuntimeParams["datestyle"] = "ISO"
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = defaultConnectTimeout
 	}
