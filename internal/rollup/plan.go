@@ -47,11 +47,7 @@ func (p planner) next(ctx context.Context, q pg.Querier, cursor, end time.Time, 
 	}
 	var first, nth, heavy *time.Time
 	var events int64
-	start := p.pass.Start
-	if !p.byHours {
-		start = latest // the function comes to every correction in its own time
-	}
-	err := q.QueryRow(ctx, statement("plan_events", false), cursor, end, size, start, size).Scan(&first, &nth, &heavy, &events)
+	err := q.QueryRow(ctx, statement("plan_events", false), cursor, end, size, p.pass.Start, size, !p.byHours).Scan(&first, &nth, &heavy, &events)
 	if err != nil {
 		return plan{}, fmt.Errorf("planning the next slice: %w", err)
 	}

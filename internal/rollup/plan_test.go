@@ -108,7 +108,7 @@ func TestASliceReadsWhatItTouchesAndNothingElse(t *testing.T) {
 			}
 			floor := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
 			readsLittle(t, "slice", explain(t, db.Conn, rollup.Statement("slice", true), from, end, from, end, nil), most)
-			readsLittle(t, "plan", explain(t, db.Conn, rollup.Statement("plan_events", true), from, end, 20_000, from, 20_000), most)
+			readsLittle(t, "plan", explain(t, db.Conn, rollup.Statement("plan_events", true), from, end, 20_000, from, 20_000, false), most)
 			exec(t, db.Conn, `insert into task_usage_hourly_dirty (bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model)
 				select distinct date_trunc('hour', u.created_at, 'UTC'), a.workspace_id, q.runtime_id, q.agent_id, i.project_id, u.provider, u.model
 				from task_usage u join agent_task_queue q on q.id = u.task_id join agent a on a.id = q.agent_id left join issue i on i.id = q.issue_id
