@@ -1,0 +1,144 @@
+package property_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// happen lets one thing happen that is no agent's doing.
+func (w *world) happen() {
+	switch p := w.rng.IntN(100); {
+	case p < 55:
+		w.write(w.conn)
+	case p < 59:
+		w.teardown()
+	case p < 62:
+		w.deleteRuntime()
+	case p < 63:
+		w.deleteAgent()
+	case p < 68:
+		w.stamp()
+	case p < 74:
+		w.anothersTick()
+	case p < 77:
+		w.databasesTick()
+	case p < 79:
+		w.moveWatermark()
+	case w.simulate:
+		w.write(w.conn)
+	case p < 88:
+		w.begin()
+	default:
+		w.end()
+	}
+}
+
+// stamp moves the watermark without a roll-up and without the lock, as upstream's migration hook does.
+func (w *world) stamp() {
+	w.logf("  watermark stamped by others")
+	w.try(w.conn, "update task_usage_hourly_rollup_state set watermark_at = greatest(watermark_at, coalesce($1, clock_timestamp()))", w.at())
+}
+
+// anothersTick is what the database's own tick does, by the world's clock: it
+// knows nothing of transactions that are still open.
+func (w *world) anothersTick() {
+	w.logf("  another's tick")
+	err := pgx.BeginFunc(context.Background(), w.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(context.Background(), "select pg_advisory_xact_lock(4246)"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(context.Background(), `
+			with w as materialized (select watermark_at as since, greatest(watermark_at, least(coalesce($1, clock_timestamp()), watermark_at + interval '20 days')) as upto
+				from task_usage_hourly_rollup_state),
+			done as materialized (select upto, rollup_task_usage_hourly_window(since, upto) from w)
+			update task_usage_hourly_rollup_state set watermark_at = (select upto from done)`, w.at())
+		return err
+	})
+	w.survived("another's tick", err)
+}
+
+// databasesTick is the real one. It goes by the real clock, so not before the simulated one has come near.
+func (w *world) databasesTick() {
+	if w.simulate && !get[bool](w, "select watermark_at + interval '1 day' < $1 from task_usage_hourly_rollup_state", w.at()) {
+		return
+	}
+	w.logf("  the database's own tick")
+	w.try(w.conn, "select rollup_task_usage_hourly()")
+}
+
+// moveWatermark has an administrator, or a restore, move the watermark: back, or into the future.
+func (w *world) moveWatermark() {
+	to := pick(w.rng, []string{"watermark_at - interval '3 hours'", "watermark_at - interval '40 days'", "'1970-01-01 00:00:00+00'", "now() + interval '2 days'", "'infinity'"})
+	w.logf("  watermark set to %s", to)
+	w.try(w.conn, "update task_usage_hourly_rollup_state set watermark_at = "+to)
+}
+
+// begin opens a transaction, writes in it, and leaves it open.
+func (w *world) begin() {
+	if len(w.open) >= 3 {
+		w.end()
+		return
+	}
+	w.logf("  a transaction is left open")
+	conn := w.connect()
+	w.exec(conn, "begin")
+	for range 1 + w.rng.IntN(3) {
+		if !w.write(conn) {
+			w.exec(conn, "rollback")
+			return
+		}
+	}
+	w.open = append(w.open, conn)
+}
+
+// end ends a transaction that was left open, or prepared: one way or the other.
+func (w *world) end() {
+	if n := len(w.prepared); n > 0 && w.chance(0.5) {
+		gid := w.prepared[n-1]
+		w.prepared = w.prepared[:n-1]
+		how := pick(w.rng, []string{"commit", "commit", "rollback"})
+		w.logf("  %s prepared %s", how, gid)
+		w.exec(w.conn, fmt.Sprintf("%s prepared '%s'", how, gid))
+		return
+	}
+	if len(w.open) == 0 {
+		return
+	}
+	i := w.rng.IntN(len(w.open))
+	conn := w.open[i]
+	if w.chance(0.3) {
+		w.logf("  in a transaction left open:")
+		if !w.write(conn) {
+			w.close(i, "rollback")
+		}
+		return
+	}
+	switch how := pick(w.rng, []string{"commit", "commit", "commit", "rollback", "prepare transaction"}); how {
+	case "prepare transaction":
+		w.names++
+		gid := fmt.Sprintf("%s-%d", w.db.Name, w.names)
+		w.prepared = append(w.prepared, gid)
+		w.close(i, "prepare transaction '"+gid+"'")
+	default:
+		w.close(i, how)
+	}
+}
+
+func (w *world) close(i int, how string) {
+	w.logf("  %s of a transaction left open", how)
+	w.exec(w.open[i], how)
+	w.open = append(w.open[:i], w.open[i+1:]...)
+}
+
+// endAll ends every transaction, for better or worse.
+func (w *world) endAll() {
+	for len(w.open) > 0 {
+		w.close(0, pick(w.rng, []string{"commit", "commit", "rollback"}))
+	}
+	for _, gid := range w.prepared {
+		w.exec(w.conn, fmt.Sprintf("%s prepared '%s'", pick(w.rng, []string{"commit", "commit", "rollback"}), gid))
+	}
+	w.prepared = nil
+}
