@@ -59,7 +59,6 @@ type measured struct {
 	wall, server time.Duration // server: time the database spent on statements
 	rss          int64         // peak memory of the process, bytes
 	holds        []time.Duration
-	lines        []string
 }
 
 // Run measures everything and writes the report.
