@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -29,5 +30,20 @@ func TestATableThatIsLockedCannotBeChecked(t *testing.T) {
 	}
 	if r = p.examine("queue"); r.Verdict != doctor.OK {
 		t.Errorf("what is not locked cannot be checked:\n%s", text(r))
+	}
+}
+
+func TestAServiceManagerThatDoesNotAnswerIsToldOnce(t *testing.T) {
+	p := newPatient(t, lab.Gen213)
+	p.place() // what else asks it
+	p.units, p.silent = nil, errors.New("the bus does not answer")
+	var unknown []string
+	for _, f := range p.examine().Findings {
+		if f.Verdict == doctor.Unknown {
+			unknown = append(unknown, f.ID)
+		}
+	}
+	if len(unknown) != 1 || unknown[0] != "timer" {
+		t.Errorf("could not be checked: %q, want the timer alone", unknown)
 	}
 }

@@ -35,7 +35,8 @@ func costsCheck() Check {
 			if stale == costsFew {
 				text = "at least " + text
 			}
-			return warning(env.command("backfill --restart"), "%s not recomputed since the cost columns came: their usage shows without a price", text)
+			return warning(env.command("backfill --restart"), "%s not recomputed since the cost columns came: their usage shows without a price", text).
+				with("any that stay after it have no usage left: %s", env.command("verify --repair").Command)
 		}}
 }
 

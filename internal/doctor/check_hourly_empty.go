@@ -15,10 +15,17 @@ func emptyCheck() Check {
 			if err := env.get(ctx, []any{&raw, &hourly}, query("empty"), env.Limits.Lag.Seconds()); err != nil {
 				return env.unknown(err)
 			}
+			row, err := env.state(ctx)
+			if err != nil {
+				return env.unknown(err)
+			}
 			if !raw || hourly {
 				return well("%s", map[bool]string{true: "there are", false: "there is no usage yet"}[hourly])
 			}
-			return critical(env.command("backfill"), "there is raw usage and not one hourly row, though the watermark is at %s: the dashboard is at zero", report.Stamp(env.row.watermark)).
-				with("somebody moved the watermark without rolling up")
+			f := critical(env.command("backfill"), "there is raw usage and not one hourly row: the dashboard is at zero")
+			if row.epoch() {
+				return f
+			}
+			return f.with("the watermark is at %s: somebody moved the watermark without rolling up", report.Stamp(row.watermark))
 		}}
 }

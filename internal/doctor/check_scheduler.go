@@ -12,10 +12,14 @@ func schedulerCheck() Check {
 	return Check{ID: "scheduler", Title: "somebody schedules the roll-up", Needs: []string{"pipeline"},
 		ExplainedBy: []string{"timer", "pgcron-preload", "pgcron-database", "pgcron-job", "last-error", "watermark-future"},
 		Run: func(ctx context.Context, env *Env) Finding {
-			others := env.schedulers()
-			if env.timerActive(ctx) {
-				return well("the timer")
+			u, err := env.units(ctx)
+			if err != nil {
+				return env.unknown(err)
 			}
+			if u != nil && u.Timer != nil {
+				return well("the timer, of which its own check tells")
+			}
+			others := env.schedulers()
 			if len(others) > 0 {
 				return well("%s", others[0].what)
 			}
@@ -28,7 +32,7 @@ func schedulerCheck() Check {
 				return well("last run at %s", report.Stamp(last))
 			}
 			fix := env.command("pgcron install")
-			if u, _ := env.units(ctx); u != nil {
+			if u != nil {
 				fix = Fix{Command: "systemctl enable --now " + units.For(env.Instance).Timer}
 			}
 			return critical(fix, "nobody schedules the roll-up: no timer, no cron, no pg_cron; last run %s", report.Stamp(last))

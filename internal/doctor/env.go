@@ -42,11 +42,11 @@ type Limits struct {
 	FreeDisk uint64        // bytes left for the state directory
 }
 
-// DefaultLimits returns the limits of a production system: those of status
-// where it judges the same.
+// DefaultLimits returns the limits of a production system: those of status where
+// it judges the same. An open transaction is told as soon as it can be why usage waits.
 func DefaultLimits() Limits {
 	return Limits{
-		IdleLock: time.Minute, BusyLock: status.WarnLock, OpenTx: 30 * time.Minute,
+		IdleLock: time.Minute, BusyLock: status.WarnLock, OpenTx: status.WarnWait - settle,
 		Lag: status.WarnWait, LagBad: status.CritWait,
 		QueueOld: status.WarnQueue, QueueBad: status.CritQueue,
 		LastRun: 20 * time.Minute, Skew: 30 * time.Second, FreeDisk: 16 << 20,

@@ -126,9 +126,7 @@ func (p *patient) examine(only ...string) *doctor.Report {
 		}
 		env.Connector = connector
 	}
-	if p.units != nil {
-		env.Units = func(context.Context) (*units.Units, error) { return p.units, nil }
-	}
+	env.Units = func(context.Context) (*units.Units, error) { return p.units, p.silent }
 	return doctor.Examine(p.t.Context(), &env, doctor.All(), only...)
 }
 
