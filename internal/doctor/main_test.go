@@ -35,10 +35,11 @@ type patient struct {
 	conn   *pgx.Conn // the superuser's
 	dir    string
 
-	dsn   string            // of the configuration
-	lines map[string]string // its other keys
-	env   *doctor.Env       // what is given besides; Config and Connector are made anew each time
-	units *units.Units
+	dsn    string            // of the configuration
+	lines  map[string]string // its other keys
+	env    *doctor.Env       // what is given besides; Config and Connector are made anew each time
+	units  *units.Units      // nil where there is no systemd
+	silent error             // of a systemd that does not answer
 }
 
 // newPatient makes a well installation of a generation.

@@ -211,9 +211,16 @@ func (p *patient) leakLock() {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { _ = pooled.Close(context.Background()) })
-	ctx, cancel := context.WithTimeout(p.t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithCancel(p.t.Context())
 	defer cancel()
-	if _, err := pooled.Exec(ctx, "select rollup_task_usage_hourly()"); err == nil {
+	ticked := make(chan error, 1)
+	go func() {
+		_, err := pooled.Exec(ctx, "select rollup_task_usage_hourly()")
+		ticked <- err
+	}()
+	p.await("select exists (select from pg_locks where locktype = 'advisory' and objid = 4246 and granted)")
+	cancel()
+	if err := <-ticked; err == nil {
 		p.t.Fatal("the tick was not cancelled")
 	}
 	if _, err := blocker.Exec(p.t.Context(), "rollback"); err != nil {
@@ -248,5 +255,19 @@ func (p *patient) work(application string) {
 		}
 		<-ended
 	})
-	time.Sleep(200 * time.Millisecond)
+	p.await("select exists (select from pg_stat_activity where application_name = $1 and state = 'active' and xact_start < clock_timestamp() - interval '50 ms')", application)
+}
+
+// await waits until a query returns true.
+func (p *patient) await(sql string, args ...any) {
+	p.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		var done bool
+		if p.get(&done, sql, args...); done {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s did not come true", sql)
+		}
+	}
 }
