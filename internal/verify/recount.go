@@ -21,8 +21,12 @@ const Recounting report.Phase = "recounting"
 const (
 	firstSize = 10_000
 	floorSize = 500
-	ceilSize  = 50_000
+	ceilSize  = 30_000
 )
+
+// countersKept is for how many wrong keys of a chunk, beyond those that are to
+// be named, the counters are kept: where all keys are wrong they are a crowd.
+const countersKept = 1000
 
 // chunkTarget is how long one chunk's snapshot should live: vacuum goes on behind it.
 const chunkTarget = time.Second
@@ -172,7 +176,10 @@ func (v *Verifier) compare(ctx context.Context, spans []span) (*chunk, error) {
 				c.watermark = *mark
 				return nil
 			}
-			d.Hour, d.Counters = hour.UTC(), counters(hourly, raw)
+			d.Hour, d.Counters = hour.UTC(), nil
+			if len(c.wrong) < v.opts.List+countersKept {
+				d.Counters = counters(hourly, raw)
+			}
 			c.wrong = append(c.wrong, d)
 			return nil
 		})

@@ -12,7 +12,7 @@ import (
 )
 
 // suspectLimit is how many suspected keys wait for their second look at the most.
-const suspectLimit = 20_000
+const suspectLimit = 10_000
 
 // recount is one recount under way.
 type recount struct {
@@ -80,10 +80,10 @@ func (v *Verifier) verify(ctx context.Context) (*Report, error) {
 		if len(rc.suspects) < suspectLimit {
 			return nil
 		}
-		return rc.confirm(ctx)
+		return rc.confirm(ctx, 0) // where so many are wrong, it is no passing matter
 	})
 	if err == nil {
-		err = rc.confirm(ctx)
+		err = rc.confirm(ctx, v.opts.Pause)
 	}
 	if err == nil && v.opts.Repair {
 		err = rc.repair(ctx)
@@ -121,11 +121,11 @@ func (rc *recount) count(c *chunk) {
 // confirm looks at the suspected keys a second time, after a moment: a key is
 // wrong when it is so in two snapshots. What the agent's memory and the
 // database say of a transaction that just ended may be a moment apart.
-func (rc *recount) confirm(ctx context.Context) error {
+func (rc *recount) confirm(ctx context.Context, pause time.Duration) error {
 	if len(rc.suspects) == 0 {
 		return nil
 	}
-	if err := sleep(ctx, rc.v.opts.Pause-time.Since(rc.seen)); err != nil {
+	if err := sleep(ctx, pause-time.Since(rc.seen)); err != nil {
 		return err
 	}
 	for _, g := range rc.groups {
