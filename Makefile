@@ -67,7 +67,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 
 .PHONY: nightly
 nightly: ## what is too slow for every change: race detector, long properties, fuzzing, e2e
-	@$(DEPS) test e2e repo
+	@$(DEPS) test race e2e repo
 	@packaging/dev/nightly.sh
 
 .PHONY: clean

@@ -49,6 +49,10 @@ need_group() {
       # Later buildahs demand it before they look whether a network is wanted at all.
       [ -x /usr/lib/podman/netavark ] || missing+=(netavark)
       ;;
+    race)
+      need gcc gcc
+      [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+      ;;
     lint)
       need_go
       need shellcheck shellcheck
@@ -71,7 +75,7 @@ need_group() {
       need zstd zstd
       [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
       ;;
-    *) die "unknown group '$1'" "demo, test, image, lint, packages, repo or e2e" ;;
+    *) die "unknown group '$1'" "demo, test, image, race, lint, packages, repo or e2e" ;;
   esac
 }
 
