@@ -91,7 +91,10 @@ func newPgcronRemoveCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove",
 		Short: "Remove the job",
-		Args:  noArguments,
+		Long: `remove takes the roll-up of this database out of pg_cron: every job that calls the
+function and does nothing else, whatever it is called. A job that does more is left,
+and named.`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.pgcron(cmd, func(ctx context.Context, admin *pgcron.Admin) error {
 				change, err := admin.Remove(ctx)
@@ -147,7 +150,7 @@ func (a *app) pgcronChanged(change *pgcron.Change, err error) error {
 	case change.Job != nil:
 		fmt.Fprintf(&b, "nothing to do: %s is there\n", change.Job)
 	default:
-		fmt.Fprintln(&b, "nothing to do: pg_cron has no job of ours for this database")
+		fmt.Fprintln(&b, "nothing to do: pg_cron has no job that rolls up this database")
 	}
 	for _, note := range change.Notes {
 		fmt.Fprintf(&b, "note: %s\n", note)
@@ -198,6 +201,9 @@ func printPgcron(out io.Writer, s *pgcron.Status) error {
 	}
 	for _, j := range s.Others {
 		fmt.Fprintf(&b, "also: %s\n", j)
+	}
+	for _, j := range s.Kept {
+		fmt.Fprintf(&b, "never run: %s\n", j)
 	}
 	for _, j := range s.Astray {
 		fmt.Fprintf(&b, "astray: %s: %s\n", j, inOneLine(j.Message))

@@ -65,7 +65,8 @@ func (a *Admin) Install(ctx context.Context, allowSecond bool) (*Change, error) 
 	return change, nil
 }
 
-// Remove removes our job. Other jobs are left, and named.
+// Remove removes the jobs that roll up this database and do nothing else,
+// whatever they are called. Others are left, and named.
 func (a *Admin) Remove(ctx context.Context) (*Change, error) {
 	conns, s, err := a.open(ctx)
 	if err != nil {
@@ -76,16 +77,36 @@ func (a *Admin) Remove(ctx context.Context) (*Change, error) {
 	if s.Version != "" && !s.Readable {
 		return nil, s.closed()
 	}
+	ours := s.Others
 	if s.Job != nil {
-		if err := a.unschedule(ctx, conns.cron, *s.Job); err != nil {
+		ours = append([]Job{*s.Job}, ours...)
+	}
+	left := s.Astray
+	for _, j := range ours {
+		if !j.plain() {
+			left = append(left, j)
+			continue
+		}
+		if err := a.unschedule(ctx, conns.cron, j); err != nil {
 			return nil, err
 		}
-		change.Done = append(change.Done, fmt.Sprintf("removed %s", *s.Job))
+		change.Done = append(change.Done, fmt.Sprintf("removed %s", j))
 	}
-	for _, j := range append(s.Others, s.Astray...) {
+	for _, j := range left {
 		change.Notes = append(change.Notes, fmt.Sprintf("%s is left; to remove it, in database %s: select cron.unschedule(%d)", j, s.CronDatabase, j.ID))
 	}
-	if len(change.Done) > 0 && len(s.Others) == 0 && len(s.Second) == 0 {
+	for _, j := range s.Kept {
+		if s.Preload != NotLoaded && j.plain() {
+			if err := a.unschedule(ctx, conns.ours, j); err != nil {
+				return nil, err
+			}
+			change.Done = append(change.Done, fmt.Sprintf("removed %s, which nothing ran", j))
+			continue
+		}
+		// Without its library pg_cron's own functions cannot be called.
+		change.Notes = append(change.Notes, fmt.Sprintf("%s is left, and nothing runs it; to forget it, as a superuser in database %s: drop extension pg_cron", j, s.Database))
+	}
+	if len(change.Done) > 0 && len(left) == 0 && len(s.Second) == 0 {
 		change.Notes = append(change.Notes, "nothing schedules the roll-up now; to have this host do it: systemctl enable --now multica-rollup.timer")
 	}
 	return change, nil
@@ -268,6 +289,9 @@ func (s *Status) advise() {
 		for _, o := range s.Second {
 			s.Hints = append(s.Hints, fmt.Sprintf("two schedulers do the same work (%s): multica-rollup pgcron remove", o.What))
 		}
+	}
+	for _, j := range s.Kept {
+		s.Hints = append(s.Hints, fmt.Sprintf("nothing runs %s, which is kept in database %s: multica-rollup pgcron remove", j, s.Database))
 	}
 	for _, j := range s.Astray {
 		s.Hints = append(s.Hints, fmt.Sprintf("%s fails there; to remove it, in database %s: select cron.unschedule(%d)", j, s.CronDatabase, j.ID))

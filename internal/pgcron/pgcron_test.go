@@ -281,6 +281,55 @@ func TestTwoMulticaDatabasesOnOneServerHaveAJobEach(t *testing.T) {
 	}
 }
 
+func TestRemoveTakesWhatRollsUpAndNothingElse(t *testing.T) {
+	conn := fresh(t, servers.other)
+	if err := servers.other.CreateDatabase(t.Context(), "multica_three", lab.Gen102); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ command, database string }{
+		"multica-rollup":           {pgcron.Command, ours},
+		"rollup_task_usage_hourly": {"SELECT rollup_task_usage_hourly();", ours},
+		"from":                     {`select * from "public".rollup_task_usage_hourly()`, ours},
+		"more":                     {"select rollup_task_usage_hourly(); vacuum", ours},
+		"elsewhere":                {pgcron.Command, "multica_three"},
+		"other work":               {"vacuum", ours},
+	} {
+		exec(t, conn, "select cron.schedule_in_database($1, '*/5 * * * *', $2, $3)", name, c.command, c.database)
+	}
+	change, err := admin(t, servers.other, "", nil).Remove(t.Context())
+	if err != nil || len(change.Done) != 3 || len(change.Notes) != 1 || !strings.Contains(change.Notes[0], `"more"`) {
+		t.Errorf("done %q, notes %q (%v); want three removed and one named", change.Done, change.Notes, err)
+	}
+	if left := get[string](t, conn, "select string_agg(jobname, ',' order by jobname) from cron.job"); left != "elsewhere,more,other work" {
+		t.Errorf("left are %s", left)
+	}
+}
+
+func TestAJobThatNothingRunsIsShownAndRemoved(t *testing.T) {
+	fresh(t, servers.other)
+	// The one name under which pg_cron lets itself be created where it does not work.
+	const database = "contrib_regression"
+	if err := servers.other.CreateDatabase(t.Context(), database, lab.Gen272); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, connect(t, servers.other, database), "create extension pg_cron; select cron.schedule_in_database('usage', '*/5 * * * *', 'select rollup_task_usage_hourly()', 'contrib_regression')")
+	c, err := pg.NewConnector(servers.other.DSN(database), "multica-rollup/pgcron")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := pgcron.New(c, pipeline.Shipped(), nil)
+	s, err := a.Status(t.Context())
+	if err != nil || len(s.Kept) != 1 || !strings.Contains(strings.Join(s.Hints, "\n"), "nothing runs job") {
+		t.Fatalf("status %+v, %v; want the job that nothing runs", s, err)
+	}
+	if change, err := a.Remove(t.Context()); err != nil || len(change.Done) != 1 {
+		t.Errorf("remove: %+v, %v", change, err)
+	}
+	if s, err = a.Status(t.Context()); err != nil || len(s.Kept) != 0 {
+		t.Errorf("status %+v, %v; want no job any more", s, err)
+	}
+}
+
 func TestStatusShowsRunsAndTheirErrors(t *testing.T) {
 	conn := fresh(t, servers.ours)
 	a := admin(t, servers.ours, "", nil)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -73,6 +74,7 @@ type Status struct {
 	Runs   []Run       `json:"runs"`             // its last runs, the newest first
 	Others []Job       `json:"others"`           // further jobs that roll up this database
 	Astray []Job       `json:"astray,omitempty"` // jobs that fail in another database, which has no such function
+	Kept   []Job       `json:"kept,omitempty"`   // jobs in our database that nothing runs: pg_cron works in another one, or is not loaded
 	Second []Scheduler `json:"schedulers"`       // who rolls up this database outside pg_cron
 	Hints  []string    `json:"hints,omitempty"`  // what to do, in order
 
@@ -109,6 +111,12 @@ func (j Job) String() string {
 	}
 	return s
 }
+
+// plainCall is a command that rolls up and does nothing else.
+var plainCall = regexp.MustCompile(`(?i)^\s*select\s+(\*\s+from\s+)?("?[a-z0-9_]+"?\.)?rollup_task_usage_hourly\s*\(\s*\)\s*;?\s*$`)
+
+// plain says whether the job rolls up and does nothing else, so that it can be removed whoever made it.
+func (j Job) plain() bool { return plainCall.MatchString(j.Command) }
 
 // Run is one run of a job.
 type Run struct {
@@ -202,6 +210,9 @@ func (a *Admin) look(ctx context.Context, c *connections) (*Status, error) {
 	if err := a.findCron(ctx, c, s); err != nil {
 		return nil, err
 	}
+	if err := s.findKept(ctx, c); err != nil {
+		return nil, err
+	}
 	if !s.Readable {
 		return s, nil
 	}
@@ -285,13 +296,30 @@ func (a *Admin) findCron(ctx context.Context, c *connections, s *Status) error {
 		c.cron, s.CronDatabase = conn, name
 		break
 	}
-	if c.cron != nil && c.cron != c.ours {
-		err := c.ours.QueryRow(ctx, "select exists (select from pg_extension where extname = 'pg_cron')").Scan(&s.extensionHere)
-		if err != nil {
-			return fmt.Errorf("looking for pg_cron in database %s: %w", s.Database, err)
+	return nil
+}
+
+// findKept looks for jobs that are kept in our database though pg_cron reads
+// those of another one, or is not loaded: nothing runs them.
+func (s *Status) findKept(ctx context.Context, c *connections) error {
+	if c.cron == c.ours {
+		return nil
+	}
+	var here Status
+	if err := here.readExtension(ctx, c.ours); err != nil {
+		return err
+	}
+	s.extensionHere = here.Version != ""
+	if !here.Readable {
+		return nil
+	}
+	jobs, err := readJobs(ctx, c.ours)
+	for _, j := range jobs {
+		if j.Database == s.Database {
+			s.Kept = append(s.Kept, j)
 		}
 	}
-	return nil
+	return err
 }
 
 // readExtension looks for pg_cron in the database at hand, and at what our role may do with it.
@@ -312,14 +340,23 @@ func (s *Status) name() string {
 	return JobName
 }
 
-func (s *Status) readJobs(ctx context.Context, conn *pgx.Conn) error {
+// readJobs returns the jobs that roll up, as the database at hand keeps them.
+func readJobs(ctx context.Context, conn *pgx.Conn) ([]Job, error) {
 	rows, err := conn.Query(ctx, query("jobs"))
 	if err != nil {
-		return fmt.Errorf("reading pg_cron's jobs: %w", err)
+		return nil, fmt.Errorf("reading pg_cron's jobs: %w", err)
 	}
 	jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Job])
 	if err != nil {
-		return fmt.Errorf("reading pg_cron's jobs: %w", err)
+		return nil, fmt.Errorf("reading pg_cron's jobs: %w", err)
+	}
+	return jobs, nil
+}
+
+func (s *Status) readJobs(ctx context.Context, conn *pgx.Conn) error {
+	jobs, err := readJobs(ctx, conn)
+	if err != nil {
+		return err
 	}
 	for _, j := range jobs {
 		ours := j.Name == JobName || j.Name == JobName+"-"+s.Database
@@ -340,7 +377,7 @@ func (s *Status) readJobs(ctx context.Context, conn *pgx.Conn) error {
 	if s.Job == nil {
 		return nil
 	}
-	rows, err = conn.Query(ctx, query("runs"), s.Job.ID, lastRuns)
+	rows, err := conn.Query(ctx, query("runs"), s.Job.ID, lastRuns)
 	if err != nil {
 		return fmt.Errorf("reading the job's runs: %w", err)
 	}
