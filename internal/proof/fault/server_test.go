@@ -101,12 +101,12 @@ func TestTerminatedSessionsAreReplaced(t *testing.T) {
 			o.Observe = atSlice(1, func() {
 				go func() {
 					var ended int
-					for ctx.Err() == nil {
+					for ctx.Err() == nil && ended < 20 {
 						var n int
 						if killer.QueryRow(ctx, "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'multica-rollup/run' and random() < 0.5").Scan(&n) == nil {
 							ended += n
 						}
-						time.Sleep(15 * time.Millisecond)
+						time.Sleep(20 * time.Millisecond)
 					}
 					done <- ended
 				}()

@@ -1,0 +1,200 @@
+package fault_test
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fate is what becomes of a statement at a boundary.
+type fate int
+
+const (
+	passed    fate = iota // nothing
+	unsent                // the connection is cut before the server gets it
+	unheard               // the server gets it and carries it out, but its answer never arrives
+	delayed               // it arrives late
+	swallowed             // it vanishes, and so does all that follows on this connection, which stays open
+)
+
+func (f fate) String() string {
+	return [...]string{"passed", "unsent", "unheard", "delayed", "swallowed"}[f]
+}
+
+// proxy sits between agent and server and counts the statements that go by:
+// one for each simple query and each Sync. One of them, the n-th, meets its fate.
+type proxy struct {
+	listener net.Listener
+	server   func() (net.Conn, error)
+	dsn      string
+
+	mu    sync.Mutex
+	seen  int
+	nth   int
+	fate  fate
+	met   chan struct{} // closed when it has
+	hook  func()        // called when it does, before anything becomes of it
+	conns map[net.Conn]bool
+}
+
+// newProxy listens before the server of a URL that leads to a unix socket or to TCP.
+func newProxy(t *testing.T, dsn string) *proxy {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, address := "tcp", u.Host
+	if dir := u.Query().Get("host"); dir != "" {
+		network, address = "unix", dir+"/.s.PGSQL."+u.Query().Get("port")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{
+		listener: l, dsn: "postgres://postgres@" + l.Addr().String() + u.Path + "?sslmode=disable", conns: map[net.Conn]bool{},
+		server: func() (net.Conn, error) { return net.Dial(network, address) },
+	}
+	t.Cleanup(func() {
+		_ = l.Close()
+		p.cutAll()
+	})
+	go p.serve()
+	return p
+}
+
+// arrange has the n-th statement from now on meet its fate; the channel is closed when it has.
+func (p *proxy) arrange(n int, f fate, hook func()) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen, p.nth, p.fate, p.hook, p.met = 0, n, f, hook, make(chan struct{})
+	return p.met
+}
+
+// cutAll ends every connection there is.
+func (p *proxy) cutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+		delete(p.conns, c)
+	}
+}
+
+func (p *proxy) serve() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := p.server()
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.conns[client], p.conns[server] = true, true
+		p.mu.Unlock()
+		answers := make(chan bool)
+		go p.forward(client, server, answers)
+		go func() {
+			muted := false
+			buffer := make([]byte, 1<<16)
+			for {
+				n, err := server.Read(buffer)
+				select {
+				case <-answers:
+					muted = true
+				default:
+				}
+				if n > 0 && !muted {
+					if _, werr := client.Write(buffer[:n]); werr != nil {
+						break
+					}
+				}
+				if err != nil {
+					break
+				}
+			}
+			_ = client.Close()
+			_ = server.Close()
+		}()
+	}
+}
+
+// judge returns what becomes of the next statement.
+func (p *proxy) judge() fate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen++
+	if p.nth == 0 || p.seen != p.nth {
+		return passed
+	}
+	if p.hook != nil {
+		p.hook()
+	}
+	close(p.met)
+	return p.fate
+}
+
+// forward passes on what the client says, message by message.
+func (p *proxy) forward(client, server net.Conn, mute chan<- bool) {
+	defer server.Close()
+	defer client.Close()
+	if !relayStartup(client, server) {
+		return
+	}
+	header := make([]byte, 5)
+	for {
+		if _, err := io.ReadFull(client, header); err != nil {
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint32(header[1:])-4)
+		if _, err := io.ReadFull(client, body); err != nil {
+			return
+		}
+		f := passed
+		if header[0] == 'Q' || header[0] == 'S' {
+			f = p.judge()
+		}
+		switch f {
+		case unsent:
+			return
+		case delayed:
+			time.Sleep(300 * time.Millisecond)
+		case swallowed:
+			_, _ = io.Copy(io.Discard, client) // until the client gives up
+			return
+		case unheard:
+			close(mute)
+		case passed:
+		}
+		if _, err := server.Write(append(header[:5:5], body...)); err != nil {
+			return
+		}
+		if f == unheard {
+			time.Sleep(150 * time.Millisecond) // the server carries it out
+			return
+		}
+	}
+}
+
+// relayStartup passes on the first message, which has no type. Encryption is
+// declined by the agent's DSN, and a cancel request is nothing more than this.
+func relayStartup(client, server net.Conn) bool {
+	length := make([]byte, 4)
+	if _, err := io.ReadFull(client, length); err != nil {
+		return false
+	}
+	body := make([]byte, binary.BigEndian.Uint32(length)-4)
+	if _, err := io.ReadFull(client, body); err != nil {
+		return false
+	}
+	_, err := server.Write(append(length, body...))
+	return err == nil
+}
