@@ -20,7 +20,8 @@ import (
 type Slice struct {
 	From, To time.Time
 	Pass     Pass
-	Hours    []time.Time // the bucket hours to read, where a moment is worked through by hours; nil: all it touches
+	Hours    []time.Time // the bucket hours to read, where they are known; nil: all that the slice touches
+	History  bool        // whole hours of a pass over all of history, none of which was read before
 }
 
 // Pass is a stretch of event time that one process walks in order. Hours
@@ -64,12 +65,13 @@ var (
 
 // setEngine is our own set-based SQL: the cost of a slice follows the slice.
 type setEngine struct {
-	slice, drainLock, drain string
+	slice, history, drainLock, drain string
 }
 
 func newSetEngine(costs bool) *setEngine {
 	return &setEngine{
 		slice:     statement("slice", costs),
+		history:   statement("history", costs),
 		drainLock: statement("drain_lock", costs),
 		drain:     statement("drain", costs),
 	}
@@ -80,6 +82,13 @@ func (*setEngine) OneSnapshot() bool { return false }
 
 func (e *setEngine) Roll(ctx context.Context, tx pgx.Tx, s Slice) (Result, error) {
 	var r Result
+	if s.History {
+		err := tx.QueryRow(ctx, e.history, s.From, s.Pass.End, s.From.Truncate(time.Hour), ceilHour(s.To)).Scan(&r.Written, &r.Read)
+		if err != nil {
+			return Result{}, fmt.Errorf("rolling up history from %s to %s: %w", stamp(s.From), stamp(s.To), err)
+		}
+		return r, nil
+	}
 	err := tx.QueryRow(ctx, e.slice, s.From, s.To, s.Pass.Start, s.Pass.End, s.Hours).Scan(&r.Written, &r.Read)
 	if err != nil {
 		return Result{}, fmt.Errorf("rolling up %s to %s: %w", stamp(s.From), stamp(s.To), err)
@@ -151,5 +160,8 @@ func Choose(wanted string, p *pipeline.Pipeline) (Engine, string, error) {
 	}
 	return nil, "", problem.New(problem.Config, "use auto, set or function", "unknown engine %q", wanted)
 }
+
+// ceilHour returns the first whole hour, in UTC, at or after t.
+func ceilHour(t time.Time) time.Time { return t.Add(time.Hour - 1).Truncate(time.Hour) }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999Z") }

@@ -76,20 +76,30 @@ func (p planner) single(from, to time.Time, full bool, events int64) plan {
 func (p planner) nextOfHistory(ctx context.Context, q pg.Querier, cursor, end time.Time, size int) (plan, error) {
 	var nth time.Time
 	err := q.QueryRow(ctx, statement("plan_history", false), cursor, size).Scan(&nth)
-	if err == pgx.ErrNoRows {
-		return p.single(cursor, end, false, int64(size)), nil
-	}
-	if err != nil {
+	to, full := end, false
+	switch {
+	case err == nil:
+		if hour := nth.Truncate(time.Hour); hour.After(cursor) {
+			to, full = hour, true
+		} else {
+			to, full = hour.Add(time.Hour), true
+		}
+		if !to.Before(end) {
+			to, full = end, false
+		}
+	case err != pgx.ErrNoRows:
 		return plan{}, fmt.Errorf("planning the next slice: %w", err)
 	}
-	to := nth.Truncate(time.Hour)
-	if !to.After(cursor) {
-		to = to.Add(time.Hour)
+	out := p.single(cursor, to, full, int64(size))
+	out.slices[0].History = true
+	var odd []time.Time
+	if err := q.QueryRow(ctx, statement("plan_odd", false), cursor, to, ceilHour(to)).Scan(&odd); err != nil {
+		return plan{}, fmt.Errorf("planning the next slice: %w", err)
 	}
-	if !to.Before(end) {
-		return p.single(cursor, end, false, int64(size)), nil
+	if len(odd) > 0 {
+		out.slices = append(out.slices, Slice{From: cursor, To: to, Pass: p.pass, Hours: odd})
 	}
-	return p.single(cursor, to, true, int64(size)), nil
+	return out, nil
 }
 
 // moment splits the events of one instant by the hours they touch, so that a
