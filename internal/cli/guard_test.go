@@ -115,7 +115,7 @@ func TestGuardAfterHalfABackfill(t *testing.T) {
 }
 
 func TestGuardAfterAnInterruptedBackfillTellsItsPlace(t *testing.T) {
-	u := newUpgrade(t, lab.GenInterrupted, 12000)
+	u := newUpgrade(t, lab.GenInterrupted, 30000) // more than the first slice takes
 	t.Setenv("MULTICA_ROLLUP_WALK_SLICE_TARGET", "50ms")
 	ctx, cancel := context.WithCancel(t.Context())
 	// A trigger slows the slices down, so that there is a middle to interrupt in.
