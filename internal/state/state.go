@@ -159,7 +159,28 @@ func Open(dir, key, database string) (*Store, error) {
 	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
 		return nil, fmt.Errorf("writing to the state directory %s: %w", dir, err)
 	}
-	return &Store{dir: dir, key: key, database: database}, nil
+	s := &Store{dir: dir, key: key, database: database}
+	s.sweep()
+	return s, nil
+}
+
+// abandoned is an age at which nobody is writing a temporary file any more.
+const abandoned = time.Hour
+
+// sweep removes the temporary files of writers that were killed before they
+// could rename them. What cannot be removed is left: it is in nobody's way.
+func (s *Store) sweep() {
+	for _, final := range []string{s.path(".json"), s.PlacePath()} {
+		left, err := filepath.Glob(filepath.Join(s.dir, "."+filepath.Base(final)+"[0-9]*"))
+		if err != nil {
+			continue // the directory's name is no pattern
+		}
+		for _, path := range left {
+			if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > abandoned {
+				_ = os.Remove(path)
+			}
+		}
+	}
 }
 
 // Inspect returns a store for reading alone: it makes and checks nothing, and leaves a damaged file where it is.

@@ -168,7 +168,7 @@ func (c *cluster) standby() *cluster {
 	dir := filepath.Join(c.dir, "standby")
 	s := &cluster{t: c.t, name: c.name, bin: c.bin, dir: c.dir, data: dir, log: filepath.Join(c.dir, "standby.log"), port: freePort(c.t), who: c.who}
 	cmd := exec.Command(filepath.Join(c.bin, "pg_basebackup"), "--pgdata="+dir, "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--dbname="+c.dsn())
-	cmd.Dir, cmd.SysProcAttr = c.dir, &syscall.SysProcAttr{Credential: c.who}
+	cmd.Dir, cmd.SysProcAttr = c.dir, as(c.who)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		c.t.Fatalf("pg_basebackup: %v: %s", err, out)
 	}
@@ -181,10 +181,15 @@ func (c *cluster) standby() *cluster {
 func (c *cluster) promote() {
 	c.t.Helper()
 	cmd := exec.Command(filepath.Join(c.bin, "pg_ctl"), "promote", "--pgdata="+c.data, "--wait")
-	cmd.Dir, cmd.SysProcAttr = c.data, &syscall.SysProcAttr{Credential: c.who}
+	cmd.Dir, cmd.SysProcAttr = c.data, as(c.who)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		c.t.Fatalf("pg_ctl promote: %v: %s", err, out)
 	}
+}
+
+// as has a command run as whom a server's files belong to.
+func as(who *syscall.Credential) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: who, Pdeathsig: syscall.SIGKILL}
 }
 
 func freePort(t *testing.T) string {
