@@ -22,8 +22,14 @@ const (
 // agent's role by the SQL that the package documents.
 func makeMultica(t *testing.T, h *host) {
 	t.Helper()
+	makeGeneration(t, h, "272")
+}
+
+// makeGeneration makes Multica's database as a generation of its releases leaves it.
+func makeGeneration(t *testing.T, h *host, generation string) {
+	t.Helper()
 	serverDSN := strings.Replace(ownersDSN, "/multica?", "/postgres?", 1)
-	h.must(t, `cd /; runuser -u postgres -- multica-lab create --dsn '`+serverDSN+`'`)
+	h.must(t, `cd /; runuser -u postgres -- multica-lab create --generation `+generation+` --dsn '`+serverDSN+`'`)
 	h.must(t, `cd /; runuser -u postgres -- multica-lab seed --dsn '`+ownersDSN+`' --tasks 3000 --months 3`)
 	h.must(t, `cd /; runuser -u postgres -- psql -qXv ON_ERROR_STOP=1 -d multica -f /usr/share/doc/multica-rollup/examples/role.sql`)
 }

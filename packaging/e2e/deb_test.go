@@ -214,10 +214,19 @@ func upgrades(t *testing.T, h *host) {
 }
 
 func keepsPasswordSecret(t *testing.T, h *host) {
-	h.must(t, "! journalctl --no-pager -o export | grep -aq "+password)
-	h.must(t, "! multica-rollup config show 2>&1 | grep -q "+password)
-	h.must(t, "! grep -rq "+password+" "+stateDir)
-	h.must(t, "! systemctl show '*' | grep -q "+password)
+	h.configure(t, tcpDSN, `engine = "set"`)
+	h.file(t, "/root/secret", password) // not an argument: it would find itself
+	damage(t, h)
+	h.must(t, `systemctl start --no-block `+service+`
+		for _ in $(seq 100); do
+			grep -lasf /root/secret /proc/[0-9]*/cmdline /proc/[0-9]*/environ && exit 1
+		done
+		systemctl start `+service)
+	h.must(t, "! journalctl --no-pager -o export | grep -aqf /root/secret")
+	h.must(t, "! multica-rollup config show 2>&1 | grep -qf /root/secret")
+	h.must(t, "! grep -rqf /root/secret "+stateDir)
+	h.must(t, "! systemctl show '*' | grep -qf /root/secret")
+	wantOracle(t, h)
 }
 
 func isRemoved(t *testing.T, h *host) {
