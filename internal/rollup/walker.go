@@ -118,6 +118,9 @@ func (w *Walker) Open(ctx context.Context) error {
 	if w.engine, reason, err = Choose(w.opts.Engine, w.pipe); err != nil {
 		return err
 	}
+	if w.engine.OneSnapshot() && w.opts.FixedSize == 0 {
+		w.size = floorSize // what the database's function takes for a row goes by its history, and it holds lock 4246 meanwhile
+	}
 	w.st.Database, w.st.Generation = w.pipe.Database, string(w.pipe.Generation)
 	w.st.Engine, w.st.EngineReason = w.engine.Name(), reason
 	if reason != "" {

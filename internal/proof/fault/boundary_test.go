@@ -28,7 +28,7 @@ func spoil(t testing.TB, conn *pgx.Conn) {
 // boundaries returns which statements meet a fault: every one, or a sample that
 // is another one for each fate, up to the count that a whole run takes.
 func boundaries(total, offset int) []int {
-	step := 7
+	step := 13
 	if thorough() {
 		step, offset = 1, 0
 	}
@@ -67,7 +67,7 @@ func TestAConnectionLostAtAnyStatementIsMadeUpFor(t *testing.T) {
 			total := p.statements(func() { run(t, p.dsn, o) })
 			t.Logf("%d statements, %d of them looking around", total, skip)
 			for i, f := range []fate{unsent, unheard, delayed} {
-				for _, n := range boundaries(total, 2*i) {
+				for _, n := range boundaries(total, 4*i) {
 					if n <= skip {
 						continue
 					}
@@ -95,7 +95,7 @@ func TestABackfillLostAtAnyStatementGoesOn(t *testing.T) {
 			total := p.statements(func() { backfill(t.Context(), t, p.dsn, o) })
 			skip := opening(t, p, o)
 			for i, f := range []fate{unsent, unheard} {
-				for _, n := range boundaries(total, 3*i) {
+				for _, n := range boundaries(total, 6*i) {
 					if n <= skip {
 						continue
 					}
@@ -134,7 +134,7 @@ func TestAProgramKilledAtAnyStatementLeavesTheTruthAndNoLock(t *testing.T) {
 				total := p.statements(func() { must(t, p.dsn, dir, verb, "--engine", engine) })
 				var worst time.Duration
 				for i, f := range []fate{unsent, unheard} {
-					for _, n := range boundaries(total, 3*i) {
+					for _, n := range boundaries(total, 6*i) {
 						spoil(t, db.Conn)
 						dir := t.TempDir()
 						c := newCommand(p.dsn, dir, verb, "--engine", engine)
