@@ -65,6 +65,11 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	@$(DEPS) test
 	@packaging/dev/fuzz.sh
 
+.PHONY: soak
+soak: ## an hour (SOAK) beside a database under load: what grows, who waits, what is wrong
+	@$(DEPS) test
+	@MULTICA_PROOF_SOAK=$${SOAK:-1h} go test -v -count=1 -timeout 24h ./internal/proof/soak
+
 .PHONY: nightly
 nightly: ## what is too slow for every change: race detector, long properties, fuzzing, e2e
 	@$(DEPS) test race e2e repo
