@@ -81,7 +81,8 @@ func ticksBy(engine string) func(context.Context, *testing.T, string, verify.Opt
 
 // eagerTicks moves the watermark to a second ago with the database's function,
 // so that what the load writes becomes due while it is recounted. One snapshot
-// keeps the function from deleting what it did not read.
+// keeps the function from deleting what it did not read; it must not be older
+// than the lock, or it would roll up a workspace that was torn down meanwhile.
 func eagerTicks(ctx context.Context, t *testing.T, dsn string, _ verify.Options) error {
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
@@ -91,7 +92,8 @@ func eagerTicks(ctx context.Context, t *testing.T, dsn string, _ verify.Options)
 	moved := 0
 	for ctx.Err() == nil {
 		err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(4246)"); err != nil {
+			var free bool
+			if err := tx.QueryRow(ctx, "select pg_try_advisory_xact_lock(4246)").Scan(&free); err != nil || !free {
 				return err
 			}
 			_, err := tx.Exec(ctx, `with s as (select watermark_at as f, now() - interval '1 second' as t from task_usage_hourly_rollup_state),
