@@ -138,7 +138,7 @@ func TestAProgramKilledAtAnyStatementLeavesTheTruthAndNoLock(t *testing.T) {
 						spoil(t, db.Conn)
 						dir := t.TempDir()
 						c := newCommand(p.dsn, dir, verb, "--engine", engine)
-						met := p.arrange(n, f, func() { _ = c.cmd.Process.Kill() })
+						met := p.arrange(n, f, c.kill)
 						c.code(t)
 						select {
 						case <-met:

@@ -117,10 +117,11 @@ func atSlice(n int64, fault func()) func(*report.State) {
 type command struct {
 	cmd            *exec.Cmd
 	stdout, stderr bytes.Buffer
+	started        chan struct{}
 }
 
 func newCommand(dsn, dir string, args ...string) *command {
-	c := &command{cmd: exec.Command(program, append(args, "--as-root", "--config", os.DevNull)...)}
+	c := &command{cmd: exec.Command(program, append(args, "--as-root", "--config", os.DevNull)...), started: make(chan struct{})}
 	c.cmd.Env = append(os.Environ(), "MULTICA_ROLLUP_DSN="+dsn, "MULTICA_ROLLUP_STATE_DIR="+dir)
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
 	return c
@@ -129,11 +130,21 @@ func newCommand(dsn, dir string, args ...string) *command {
 // code runs the program to its end and returns its exit code.
 func (c *command) code(t testing.TB) int {
 	t.Helper()
-	err := c.cmd.Run()
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	close(c.started)
+	err := c.cmd.Wait()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
 	return c.cmd.ProcessState.ExitCode()
+}
+
+// kill kills the program, which code has started or is about to.
+func (c *command) kill() {
+	<-c.started
+	_ = c.cmd.Process.Kill() // an error means that it has ended already
 }
 
 // must runs the program and demands that it ends well.
