@@ -14,15 +14,14 @@ import (
 type fate int
 
 const (
-	passed    fate = iota // nothing
-	unsent                // the connection is cut before the server gets it
-	unheard               // the server gets it and carries it out, but its answer never arrives
-	delayed               // it arrives late
-	swallowed             // it vanishes, and so does all that follows on this connection, which stays open
+	passed  fate = iota // nothing
+	unsent              // the connection is cut before the server gets it
+	unheard             // the server gets it and carries it out, but its answer never arrives
+	delayed             // it arrives late
 )
 
 func (f fate) String() string {
-	return [...]string{"passed", "unsent", "unheard", "delayed", "swallowed"}[f]
+	return [...]string{"passed", "unsent", "unheard", "delayed"}[f]
 }
 
 // proxy sits between agent and server and counts the statements that go by:
@@ -167,9 +166,6 @@ func (p *proxy) forward(client, server net.Conn, mute chan<- bool) {
 			return
 		case delayed:
 			time.Sleep(300 * time.Millisecond)
-		case swallowed:
-			_, _ = io.Copy(io.Discard, client) // until the client gives up
-			return
 		case unheard:
 			close(mute)
 		case passed:

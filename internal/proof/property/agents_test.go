@@ -59,7 +59,7 @@ func (a *agent) options(command string, cancel context.CancelFunc, between func(
 
 func (a *agent) walker(o rollup.Options) *rollup.Walker {
 	a.w.t.Helper()
-	connector, err := pg.NewConnector(a.w.db.DSN, "multica-rollup/"+o.Command)
+	connector, err := pg.NewConnector(a.w.dsn, "multica-rollup/"+o.Command)
 	if err != nil {
 		a.w.t.Fatal(err)
 	}

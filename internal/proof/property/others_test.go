@@ -84,6 +84,11 @@ func (w *world) begin() {
 	w.logf("  a transaction is left open")
 	conn := w.connect()
 	w.exec(conn, "begin")
+	// A hidden transaction shows by its locks alone, so from its first write on.
+	if w.hidden && !w.addTasks(conn) {
+		w.exec(conn, "rollback")
+		return
+	}
 	for range 1 + w.rng.IntN(3) {
 		if !w.write(conn) {
 			w.exec(conn, "rollback")

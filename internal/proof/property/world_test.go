@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"testing"
 	"time"
 
@@ -36,6 +37,8 @@ type world struct {
 	open     []*pgx.Conn // each with a transaction left open
 	prepared []string
 	names    int
+	dsn      string // of the agents
+	hidden   bool   // their role may not see when others' transactions began
 
 	// What only a recount, or a backfill of everything, mends.
 	needsVerify, needsBackfill bool
@@ -55,6 +58,10 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.exec(w.db.Conn, "alter database "+w.db.Name+" set datestyle = 'SQL, DMY'")
 	}
 	w.conn = w.connect()
+	w.dsn = w.db.DSN
+	if w.hidden = w.chance(0.15); w.hidden {
+		w.demote()
+	}
 	w.now = time.Now().Add(-time.Duration(40+w.rng.IntN(60)) * 24 * time.Hour).Truncate(time.Microsecond)
 	w.edges = edges(t, zone, w.now, time.Now())
 	w.logf("seed %d, generation %s, zone %s, from %s", seed, w.gen, zone, w.now.UTC())
@@ -72,6 +79,23 @@ func newWorld(t *testing.T, seed uint64) *world {
 		a.run(nil)
 	}
 	return w
+}
+
+// demote has the agents log in as a role that sees no more than it must.
+func (w *world) demote() {
+	role := "modest_" + w.db.Name
+	w.exec(w.conn, "create role "+role+" login")
+	w.t.Cleanup(func() {
+		w.exec(w.conn, "drop owned by "+role)
+		w.exec(w.conn, "drop role "+role)
+	})
+	w.exec(w.conn, "grant select, insert, update, delete on all tables in schema public to "+role)
+	u, err := url.Parse(w.dsn)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	u.User = url.User(role)
+	w.dsn = u.String()
 }
 
 // edges are the instants where months begin and clocks change, in UTC and in the zone.
