@@ -123,7 +123,7 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	if plan.Resumed {
 		verb = "goes on"
 	}
-	a.log().Info(fmt.Sprintf("the backfill %s at %s: %s of %s usage rows to read", verb, report.Stamp(plan.Cursor),
+	a.log().Info(fmt.Sprintf("the backfill %s at %s: %s of %s usage rows to read", verb, report.Stamp(plan.Begins()),
 		report.Count(plan.Total-plan.Done), report.Count(plan.Total)),
 		journal.BackfillStarted.Attr(), journal.Engine(w.State().Engine), journal.Database(w.State().Target))
 	err = w.Backfill(ctx, plan, o)
@@ -189,9 +189,9 @@ func (a *app) printPlan(p *rollup.BackfillPlan, st *report.State) error {
 		fmt.Fprintf(&b, ": %s", st.EngineReason)
 	}
 	fmt.Fprintf(&b, "\nwatermark  %s\n", report.Stamp(p.Watermark))
-	fmt.Fprintf(&b, "from       %s\nto         %s\n", report.Stamp(p.From), report.Stamp(p.To))
+	fmt.Fprintf(&b, "from       %s\nto         %s\n", report.Stamp(p.Begins()), report.Stamp(p.To))
 	if p.Resumed {
-		fmt.Fprintf(&b, "goes on    %s, %s rows done\n", report.Stamp(p.Cursor), report.Count(p.Done))
+		fmt.Fprintf(&b, "goes on    with %s of %s rows done\n", report.Count(p.Done), report.Count(p.Total))
 	}
 	if g := p.GivesUp; g != nil {
 		fmt.Fprintf(&b, "gives up   %s usage rows before %s, for good\n", report.Count(g.Events), report.Stamp(g.Before))

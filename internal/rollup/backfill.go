@@ -46,8 +46,9 @@ type Month struct {
 	Rows  int64     `json:"rows"`
 }
 
-// Empty says whether there is no usage to roll up.
-func (p *BackfillPlan) Empty() bool { return p.Total == 0 && p.GivesUp == nil }
+// Begins returns where there is something to do: the cursor, or the oldest
+// usage where that lies after it.
+func (p *BackfillPlan) Begins() time.Time { return later(p.Cursor, p.created.Truncate(time.Hour)) }
 
 // PlanBackfill finds out what a backfill would do, from real counts. It writes
 // nothing. A backfill that would silently leave history out is refused with a
