@@ -20,18 +20,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 )
 
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func statement(name string) string {
-	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
-	if err != nil {
-		panic(err) // the name is a constant of this package
-	}
-	return string(b)
-}
+func statement(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
 
 // Options say what to measure.
 type Options struct {

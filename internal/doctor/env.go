@@ -12,6 +12,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/status"
 	"github.com/multica-rollup/multica-rollup/internal/units"
@@ -20,13 +21,7 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func query(name string) string {
-	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
-	if err != nil {
-		panic(err) // the name is a constant of this package
-	}
-	return string(b)
-}
+func query(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
 
 // Limits say from when on something is too old or too much.
 type Limits struct {

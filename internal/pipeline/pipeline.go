@@ -17,18 +17,13 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 )
 
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func query(name string) string {
-	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
-	if err != nil {
-		panic(err) // the name is a constant of this package
-	}
-	return string(b)
-}
+func query(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
 
 // The relations of the pipeline.
 const (

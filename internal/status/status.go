@@ -16,6 +16,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
+	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
@@ -23,13 +24,7 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func statement(name string) string {
-	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
-	if err != nil {
-		panic(err) // the name is a constant of this package
-	}
-	return string(b)
-}
+func statement(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
 
 const (
 	// countBound is where counting stops: beyond, the number says no more.

@@ -2,7 +2,8 @@ package verify
 
 import (
 	"embed"
-	"strings"
+
+	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 )
 
 //go:embed sql/*.sql
@@ -10,16 +11,4 @@ var sqlFiles embed.FS
 
 // statement returns an embedded statement. Lines that end in "-- 213" are left
 // out for databases without the cost columns.
-func statement(name string, costs bool) string {
-	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
-	if err != nil {
-		panic(err) // the name is a constant of this package
-	}
-	var out strings.Builder
-	for line := range strings.Lines(string(b)) {
-		if costs || !strings.HasSuffix(strings.TrimRight(line, "\n"), "-- 213") {
-			out.WriteString(line)
-		}
-	}
-	return out.String()
-}
+func statement(name string, costs bool) string { return sqltext.Files{FS: sqlFiles}.For(name, costs) }

@@ -1,0 +1,3 @@
+select a,
+-- include rest
+from t -- 213 is a number
