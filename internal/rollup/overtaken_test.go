@@ -182,3 +182,19 @@ func TestAWatermarkInTheFutureWaitsForTheLock(t *testing.T) {
 		t.Errorf("owed: %v", m.Debts)
 	}
 }
+
+func TestAStampBeyondTheHorizonDuringAWalkIsMadeUpFor(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) {
+			db, begin := history(t)
+			a := newAgent(t, db, engine)
+			a.opts.Settle = get[time.Duration](t, db.Conn, "select now() - $1::timestamptz", begin.Add(8*time.Hour))
+			st := a.stepThen(func() { stampWatermark(t, db.Conn, begin.Add(11*time.Hour)) })
+			if want := begin.Add(11 * time.Hour); !st.Watermark.Equal(want) {
+				t.Errorf("the watermark is reported as %s, want %s", st.Watermark, want)
+			}
+			a.atOnce().run()
+			exact(t, db.Conn)
+		})
+	}
+}

@@ -105,6 +105,7 @@ func (w *Walker) recover(ctx context.Context, l *leg, p plan, err error) (again 
 			return false, err
 		}
 		l.cursor, l.planner = moved.to, l.planner.startAt(moved.to)
+		w.st.Watermark = moved.to
 		return true, nil
 	case ctx.Err() != nil:
 		return false, err

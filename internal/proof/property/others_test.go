@@ -37,23 +37,26 @@ func (w *world) happen() {
 
 // stamp moves the watermark without a roll-up and without the lock, as upstream's migration hook does.
 func (w *world) stamp() {
-	w.logf("  watermark stamped by others")
-	w.try(w.conn, "update task_usage_hourly_rollup_state set watermark_at = greatest(watermark_at, coalesce($1, clock_timestamp()))", w.at())
+	part := pick(w.rng, []float64{1, w.rng.Float64(), w.rng.Float64()})
+	w.logf("  watermark stamped by others, %.2f of the way", part)
+	w.try(w.conn, `update task_usage_hourly_rollup_state set watermark_at = greatest(watermark_at,
+		coalesce($1, clock_timestamp()) - (1 - $2::float8) * (coalesce($1, clock_timestamp()) - greatest(watermark_at, coalesce($1, clock_timestamp()) - interval '80 days')))`, w.at(), part)
 }
 
 // anothersTick is what the database's own tick does, by the world's clock: it
 // knows nothing of transactions that are still open.
 func (w *world) anothersTick() {
-	w.logf("  another's tick")
+	most := pick(w.rng, []string{"6 hours", "1 day", "20 days", "1000 years"})
+	w.logf("  another's tick, %s at most", most)
 	err := pgx.BeginFunc(context.Background(), w.conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(context.Background(), "select pg_advisory_xact_lock(4246)"); err != nil {
 			return err
 		}
 		_, err := tx.Exec(context.Background(), `
-			with w as materialized (select watermark_at as since, greatest(watermark_at, least(coalesce($1, clock_timestamp()), watermark_at + interval '20 days')) as upto
+			with w as materialized (select watermark_at as since, greatest(watermark_at, least(coalesce($1, clock_timestamp()), watermark_at + $2::text::interval)) as upto
 				from task_usage_hourly_rollup_state),
 			done as materialized (select upto, rollup_task_usage_hourly_window(since, upto) from w)
-			update task_usage_hourly_rollup_state set watermark_at = (select upto from done)`, w.at())
+			update task_usage_hourly_rollup_state set watermark_at = (select upto from done)`, w.at(), most)
 		return err
 	})
 	w.survived("another's tick", err)
@@ -62,6 +65,10 @@ func (w *world) anothersTick() {
 // databasesTick is the real one. It goes by the real clock, so not before the simulated one has come near.
 func (w *world) databasesTick() {
 	if w.simulate && !get[bool](w, "select watermark_at + interval '1 day' < $1 from task_usage_hourly_rollup_state", w.at()) {
+		return
+	}
+	// What it does to invalidations of a long outage is known: it prunes them unprocessed.
+	if get[bool](w, "select exists (select from task_usage_hourly_dirty where enqueued_at < now() - interval '6 days')") {
 		return
 	}
 	w.logf("  the database's own tick")
@@ -81,7 +88,11 @@ func (w *world) begin() {
 		w.end()
 		return
 	}
-	w.logf("  a transaction is left open")
+	// Most do not move anything to another key: what is written into a key while
+	// another transaction is about to move it is missed by the triggers.
+	w.staid = w.chance(0.7)
+	defer func() { w.staid = false }()
+	w.logf("  a transaction is left open (moves nothing: %v)", w.staid)
 	conn := w.connect()
 	w.exec(conn, "begin")
 	// A hidden transaction shows by its locks alone, so from its first write on.
@@ -96,6 +107,7 @@ func (w *world) begin() {
 		}
 	}
 	w.open = append(w.open, conn)
+	w.moving = w.moving || !w.staid
 }
 
 // end ends a transaction that was left open, or prepared: one way or the other.
@@ -106,6 +118,7 @@ func (w *world) end() {
 		how := pick(w.rng, []string{"commit", "commit", "rollback"})
 		w.logf("  %s prepared %s", how, gid)
 		w.exec(w.conn, fmt.Sprintf("%s prepared '%s'", how, gid))
+		w.moving = w.moving && len(w.open)+len(w.prepared) > 0
 		return
 	}
 	if len(w.open) == 0 {
@@ -115,6 +128,8 @@ func (w *world) end() {
 	conn := w.open[i]
 	if w.chance(0.3) {
 		w.logf("  in a transaction left open:")
+		w.staid = !w.moving
+		defer func() { w.staid = false }()
 		if !w.write(conn) {
 			w.close(i, "rollback")
 		}
@@ -135,6 +150,7 @@ func (w *world) close(i int, how string) {
 	w.logf("  %s of a transaction left open", how)
 	w.exec(w.open[i], how)
 	w.open = append(w.open[:i], w.open[i+1:]...)
+	w.moving = w.moving && len(w.open)+len(w.prepared) > 0
 }
 
 // endAll ends every transaction, for better or worse.

@@ -37,6 +37,8 @@ type world struct {
 	open     []*pgx.Conn // each with a transaction left open
 	prepared []string
 	names    int
+	moving   bool   // a transaction left open has moved usage to other keys
+	staid    bool   // nothing is to be moved now
 	dsn      string // of the agents
 	hidden   bool   // their role may not see when others' transactions began
 
@@ -76,7 +78,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		a := newAgent(w)
 		w.agents = append(w.agents, a)
 		w.pass()
-		a.run(nil)
+		a.run(w.meddle())
 	}
 	return w
 }
@@ -193,7 +195,14 @@ func (w *world) meddle() func() {
 		}
 		left--
 		w.skip()
-		w.happen()
+		switch w.rng.IntN(4) {
+		case 0:
+			w.stamp()
+		case 1:
+			w.anothersTick()
+		default:
+			w.happen()
+		}
 	}
 }
 

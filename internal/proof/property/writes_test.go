@@ -15,27 +15,28 @@ var changes = []struct {
 	weight int
 	sql    string // $1 salt, $2 time or NULL, $3 how many rows
 	gens   []lab.Generation
+	moves  bool // usage to other keys, unseen by updated_at
 }{
 	{"correct", 12, `update task_usage set input_tokens = (random() * 1000)::int, output_tokens = output_tokens + 1, updated_at = coalesce($2, now())
-		where id in (select id from task_usage order by md5(id || $1) limit $3)`, nil},
+		where id in (select id from task_usage order by md5(id || $1) limit $3)`, nil, false},
 	{"batch", 2, `update task_usage set cache_read_tokens = cache_read_tokens + 1, updated_at = coalesce($2, now())
-		where id in (select id from task_usage order by md5(id || $1) limit $3 * 20)`, nil},
-	{"forget updated_at", 1, `update task_usage set updated_at = null where updated_at = created_at and created_at = coalesce($2, now()) and $1 <> '' and $3 > 0`, nil},
+		where id in (select id from task_usage order by md5(id || $1) limit $3 * 20)`, nil, false},
+	{"forget updated_at", 1, `update task_usage set updated_at = null where updated_at = created_at and created_at = coalesce($2, now()) and $1 <> '' and $3 > 0`, nil, false},
 	{"move runtime", 5, `update agent_task_queue q set runtime_id = (select r.id from agent_runtime r join agent a on a.id = q.agent_id
 		where r.workspace_id = a.workspace_id order by md5(r.id || $1 || q.id) limit 1)
-		where id in (select id from agent_task_queue where runtime_id is not null order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil},
+		where id in (select id from agent_task_queue where runtime_id is not null order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil, true},
 	{"move issue", 5, `update agent_task_queue q set issue_id = (select s.id from issue s join agent a on a.id = q.agent_id
 		where s.workspace_id = a.workspace_id and md5(s.id || $1 || q.id) > '3' order by md5(s.id || $1 || q.id) limit 1)
-		where id in (select id from agent_task_queue order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil},
+		where id in (select id from agent_task_queue order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil, true},
 	{"move project", 4, `update issue s set project_id = (select p.id from project p
 		where p.workspace_id = s.workspace_id and md5(p.id || $1 || s.id) > '5' order by md5(p.id || $1 || s.id) limit 1)
-		where id in (select id from issue order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil},
-	{"delete usage", 4, `delete from task_usage where id in (select id from task_usage order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil},
-	{"delete task", 3, `delete from agent_task_queue where id in (select id from agent_task_queue order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil},
-	{"delete issue", 2, `delete from issue where id in (select id from issue order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil},
-	{"delete project", 1, `delete from project where id in (select id from project order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil},
+		where id in (select id from issue order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil, true},
+	{"delete usage", 4, `delete from task_usage where id in (select id from task_usage order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil, false},
+	{"delete task", 3, `delete from agent_task_queue where id in (select id from agent_task_queue order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil, false},
+	{"delete issue", 2, `delete from issue where id in (select id from issue order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil, false},
+	{"delete project", 1, `delete from project where id in (select id from project order by md5(id || $1) limit $3) and ($2::timestamptz is null or true)`, nil, true},
 	{"price", 4, `update task_usage set cost_usd_ticks = case when md5(id || $1) > '4' then (random() * 1e10)::bigint end, updated_at = coalesce($2, now())
-		where id in (select id from task_usage order by md5(id || $1) limit $3)`, []lab.Generation{lab.Gen213, lab.Gen272}},
+		where id in (select id from task_usage order by md5(id || $1) limit $3)`, []lab.Generation{lab.Gen213, lab.Gen272}, false},
 }
 
 // write makes one change of the ordinary kind.
@@ -52,8 +53,12 @@ func (w *world) write(q execer) bool {
 		if n -= c.weight; n >= 0 {
 			continue
 		}
-		if c.gens != nil && !contains(c.gens, w.gen) {
+		if (c.gens != nil && !contains(c.gens, w.gen)) || (c.moves && w.staid) {
 			return w.addTasks(q)
+		}
+		// A move that sees not all of what is moved, or that is not seen by all.
+		if c.moves && len(w.open)+len(w.prepared) > 0 {
+			w.needsVerify = w.needsVerify || w.moving || q != execer(w.conn)
 		}
 		rows := 1 + w.rng.IntN(4)
 		w.logf("  %s (%d)", c.name, rows)
@@ -66,6 +71,9 @@ func (w *world) write(q execer) bool {
 func (w *world) addTasks(q execer) bool {
 	count := 1 + w.rng.IntN(3)
 	w.logf("  %d new tasks", count)
+	if w.moving {
+		w.needsVerify = true
+	}
 	for range count {
 		id, salt := w.uuid(), w.uuid()
 		if !w.try(q, `insert into agent_task_queue (id, agent_id, issue_id, runtime_id, status, completed_at)
