@@ -102,6 +102,7 @@ func TestNothingGrowsNobodyWaitsAndNothingIsWrong(t *testing.T) {
 	s.running.Go(func() { s.secondHost(dirs[1]) })
 	s.running.Go(func() { s.databasesTicks() })
 	s.running.Go(func() { s.deletions() })
+	s.running.Go(func() { s.holders() })
 	s.running.Wait()
 	s.report(begin)
 	s.judge(dirs)
@@ -229,6 +230,31 @@ func (s *soak) deletions() {
 			s.t.Errorf("a workspace could not be deleted: %v", err)
 			_, _ = conn.Exec(context.Background(), "rollback") // the next try shows what is left
 		}
+	})
+}
+
+// holders looks who holds the lock, and notes for how long without a break.
+func (s *soak) holders() {
+	conn := s.connect()
+	defer conn.Close(context.Background())
+	since := map[int32]time.Time{}
+	s.every(50*time.Millisecond, "look at the lock", func() {
+		list, err := pg.LockSessions(context.Background(), conn)
+		if err != nil {
+			s.t.Error(err)
+		}
+		held := map[int32]time.Time{}
+		for _, l := range list {
+			if !l.Granted {
+				continue
+			}
+			held[l.PID] = time.Now()
+			if first, ok := since[l.PID]; ok {
+				held[l.PID] = first
+			}
+			s.count("lock held by "+cmp.Or(l.Application, "the application"), time.Since(held[l.PID]))
+		}
+		since = held
 	})
 }
 
