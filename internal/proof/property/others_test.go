@@ -40,7 +40,8 @@ func (w *world) stamp() {
 	part := pick(w.rng, []float64{1, w.rng.Float64(), w.rng.Float64()})
 	w.logf("  watermark stamped by others, %.2f of the way", part)
 	w.try(w.conn, `update task_usage_hourly_rollup_state set watermark_at = greatest(watermark_at,
-		coalesce($1, clock_timestamp()) - (1 - $2::float8) * (coalesce($1, clock_timestamp()) - greatest(watermark_at, coalesce($1, clock_timestamp()) - interval '80 days')))`, w.at(), part)
+		coalesce($1, clock_timestamp()) - (1 - $2::float8) * (coalesce($1, clock_timestamp()) - greatest(watermark_at, coalesce($1, clock_timestamp()) - interval '80 days')))
+		where watermark_at < 'infinity'`, w.at(), part)
 }
 
 // anothersTick is what the database's own tick does, by the world's clock: it
