@@ -84,10 +84,15 @@ func hostCauses() []cause {
 			name: "nobody rolls up", id: "scheduler", verdict: doctor.Critical, fix: "systemctl enable --now multica-rollup.timer",
 			make: func(p *patient) {
 				p.units = &units.Units{}
-				p.exec("update task_usage_hourly_rollup_state set last_run_finished_at = now() - interval '3 hours', watermark_at = now() - interval '4 hours'")
-				p.use(3 * time.Hour)
+				p.neglect()
 			},
 			then: []string{"watermark-behind"},
+		}, {
+			name: "nobody rolls up in a container", id: "scheduler", verdict: doctor.Critical, fix: " run --every 5m", says: "no systemd here",
+			make: func(p *patient) {
+				p.units = nil
+				p.neglect()
+			},
 		}, {
 			name: "a crontab beside the timer", id: "duplicates", verdict: doctor.Warning, fix: "rm ", says: "rollup_task_usage_hourly",
 			make: func(p *patient) {

@@ -31,10 +31,22 @@ func schedulerCheck() Check {
 			if row.newest == nil || row.now.Sub(last) <= env.Limits.LastRun {
 				return well("last run at %s", report.Stamp(last))
 			}
-			fix := env.command("pgcron install")
-			if u != nil {
-				fix = Fix{Command: "systemctl enable --now " + units.For(env.Instance).Timer}
+			f := critical(env.schedule(u), "nobody schedules the roll-up: no timer, no cron, no job of pg_cron; last run %s", report.Stamp(last))
+			if u == nil {
+				f = f.with("there is no systemd here; in a container the program schedules itself by --every, on Kubernetes a CronJob starts it")
 			}
-			return critical(fix, "nobody schedules the roll-up: no timer, no cron, no pg_cron; last run %s", report.Stamp(last))
+			return f
 		}}
+}
+
+// schedule is how to have the roll-up scheduled with what there is: systemd,
+// else a pg_cron that works, else this program, as in a container.
+func (e *Env) schedule(u *units.Units) Fix {
+	switch {
+	case u != nil:
+		return Fix{Command: "systemctl enable --now " + units.For(e.Instance).Timer}
+	case e.cron.launched != "":
+		return e.command("pgcron install")
+	}
+	return e.command("run --every 5m")
 }

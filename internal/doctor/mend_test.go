@@ -94,7 +94,8 @@ func (p *patient) carryOut(f doctor.Finding, mend func(*patient)) {
 		key, value, _ := strings.Cut(fix.Setting, " = ")
 		p.lines[key] = value
 	case strings.HasPrefix(fix.Command, "multica-rollup "):
-		p.cli(fix.Command)
+		once, _, _ := strings.Cut(fix.Command, " --every ")
+		p.cli(once)
 	case strings.HasPrefix(fix.Command, "systemctl "):
 		p.systemctl(strings.TrimPrefix(fix.Command, "systemctl "))
 	case fix.Command == "timedatectl set-ntp true":
@@ -142,6 +143,14 @@ func (p *patient) use(age time.Duration) {
 	p.exec(`insert into task_usage (task_id, provider, model, input_tokens, created_at, updated_at)
 		select id, 'lab', $1, 100, now() - make_interval(secs => $2), now() - make_interval(secs => $2)
 		from agent_task_queue where runtime_id is not null order by id limit 1`, fmt.Sprint("model-", age), age.Seconds())
+}
+
+// neglect makes the database one that nobody has rolled up for hours.
+func (p *patient) neglect() {
+	p.t.Helper()
+	p.exec(`update task_usage_hourly_rollup_state
+		set last_run_finished_at = now() - interval '3 hours', watermark_at = now() - interval '4 hours'`)
+	p.use(3 * time.Hour)
 }
 
 // unroll makes the database one that nobody ever rolled up.

@@ -93,6 +93,22 @@ func TestPgCronThatRunsTheRollUpInTheWrongDatabase(t *testing.T) {
 	}.treat(t, p)
 }
 
+func TestPgCronWithoutAJobIsGivenOneWhereThereIsNoSystemd(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, cronSettings("multica"))
+	p := c.patient(lab.Gen272)
+	// The launcher gives up until its database is there, and comes back a moment later.
+	c.await("multica", "select exists (select from pg_stat_activity where backend_type = 'pg_cron launcher' and datname = 'multica')")
+	cause{
+		name: "no job", id: "scheduler", verdict: doctor.Critical, fix: " pgcron install", says: "no job of pg_cron",
+		make: func(p *patient) {
+			p.units = nil
+			p.neglect()
+		},
+		then: []string{"watermark-behind"},
+	}.treat(t, p)
+}
+
 func TestPgCronThatDoesNotSeeItsJob(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, cronSettings("multica"))
