@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -31,12 +30,4 @@ func createCommand(t *target) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&generation, "generation", string(lab.Gen272), fmt.Sprintf("the schema's generation, one of %v", lab.Generations()))
 	return cmd
-}
-
-// server is the one that --dsn names, or the lab's.
-func (t *target) server(ctx context.Context) (*lab.Server, error) {
-	if t.dsn != "" {
-		return lab.Start(ctx, lab.Options{DSN: t.dsn})
-	}
-	return t.attach(ctx)
 }

@@ -54,6 +54,7 @@ type target struct {
 	dir      string
 	database string
 	dsn      string
+	named    bool // the database, by --database
 }
 
 // run executes one command line.
@@ -67,7 +68,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	root.PersistentFlags().StringVar(&t.dir, "dir", defaultDir(), "where the server lives")
 	root.PersistentFlags().StringVar(&t.database, "database", "multica", "the database in it")
-	root.PersistentFlags().StringVar(&t.dsn, "dsn", "", "another server's database to work on instead (superuser)")
+	root.PersistentFlags().StringVar(&t.dsn, "dsn", "", "another server to work on instead (a superuser's URL); its database unless --database is given")
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { t.named = cmd.Flags().Changed("database") }
 	root.AddCommand(startCommand(&t), createCommand(&t), stopCommand(&t), seedCommand(&t), loadCommand(&t), psqlCommand(&t), guardCommand(&t), oracleCommand(&t), benchCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return problem.Wrap(err, problem.Usage, cmd.CommandPath()+" --help", "%v", err)
@@ -82,16 +84,25 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // defaultDir is a directory of each user's own in the place for temporary files.
 func defaultDir() string { return fmt.Sprintf("%s/multica-lab-%d", os.TempDir(), os.Getuid()) }
 
-// resolve returns the DSN to work on: the given one, or that of the server started in dir.
+// resolve returns the DSN to work on: the given one, in the database that is named besides, or that
+// of the server started in dir.
 func (t *target) resolve(ctx context.Context) (string, error) {
-	if t.dsn != "" {
+	if t.dsn != "" && !t.named {
 		return t.dsn, nil
 	}
-	server, err := t.attach(ctx)
+	server, err := t.server(ctx)
 	if err != nil {
 		return "", err
 	}
 	return server.DSN(t.database), nil
+}
+
+// server is the one that --dsn names, or the lab's.
+func (t *target) server(ctx context.Context) (*lab.Server, error) {
+	if t.dsn != "" {
+		return lab.Start(ctx, lab.Options{DSN: t.dsn})
+	}
+	return t.attach(ctx)
 }
 
 // attach returns the server started in dir.

@@ -20,13 +20,17 @@ func psqlCommand(t *target) *cobra.Command {
 		Short: "open psql on the database",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			program, dsn := "psql", t.dsn
-			if dsn == "" {
+			dsn, err := t.resolve(ctx)
+			if err != nil {
+				return err
+			}
+			program := "psql"
+			if t.dsn == "" {
 				server, err := t.attach(ctx)
 				if err != nil {
 					return err
 				}
-				program, dsn = server.Binary("psql"), server.DSN(t.database)
+				program = server.Binary("psql")
 			}
 			psql := exec.CommandContext(ctx, program, append([]string{"--no-psqlrc", "--dbname=" + dsn}, args...)...)
 			psql.Stdin, psql.Stdout, psql.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
