@@ -22,8 +22,9 @@ import (
 
 // agent is one installation of the program, with a state directory of its own.
 type agent struct {
-	w   *world
-	dir string
+	w    *world
+	dir  string
+	seen int // of the world's moved, when the last whole run began
 }
 
 func newAgent(w *world) *agent { return &agent{w: w, dir: w.t.TempDir()} }
@@ -81,6 +82,7 @@ func (a *agent) run(between func()) *report.State {
 	defer cancel()
 	o := a.options("run", cancel, between)
 	w.logf("run: %s engine, slices of %d, hold %s", o.Engine, o.FixedSize, o.Walk.HorizonHold)
+	moved := w.moved
 	walker := a.walker(o)
 	defer walker.Close(context.Background())
 	if err := walker.Run(ctx); err != nil {
@@ -88,6 +90,9 @@ func (a *agent) run(between func()) *report.State {
 	}
 	st := walker.State()
 	w.logf("  %s at %s, %d slices, %d owed", st.Outcome, st.Watermark.UTC(), st.Slices, st.Debts)
+	if st.Outcome == report.Current {
+		a.seen = moved
+	}
 	if between == nil && st.Outcome == report.Current {
 		w.exactNow()
 	}
@@ -186,8 +191,8 @@ func (w *world) exactNow() {
 		return
 	}
 	for _, a := range w.agents {
-		if len(a.memory().Debts) > 0 {
-			return
+		if len(a.memory().Debts) > 0 || a.seen != w.moved {
+			return // what one agent has not noticed yet another may never
 		}
 	}
 	if w.queued() > 0 { // younger than the horizon, which the database's function does not go beyond

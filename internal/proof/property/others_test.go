@@ -37,6 +37,7 @@ func (w *world) happen() {
 
 // stamp moves the watermark without a roll-up and without the lock, as upstream's migration hook does.
 func (w *world) stamp() {
+	w.moved++
 	part := pick(w.rng, []float64{1, w.rng.Float64(), w.rng.Float64()})
 	w.logf("  watermark stamped by others, %.2f of the way", part)
 	w.try(w.conn, `update task_usage_hourly_rollup_state set watermark_at = greatest(watermark_at,
@@ -47,6 +48,7 @@ func (w *world) stamp() {
 // anothersTick is what the database's own tick does, by the world's clock: it
 // knows nothing of transactions that are still open.
 func (w *world) anothersTick() {
+	w.moved++
 	most := pick(w.rng, []string{"6 hours", "1 day", "20 days", "1000 years"})
 	w.logf("  another's tick, %s at most", most)
 	err := pgx.BeginFunc(context.Background(), w.conn, func(tx pgx.Tx) error {
@@ -72,12 +74,14 @@ func (w *world) databasesTick() {
 	if get[bool](w, "select exists (select from task_usage_hourly_dirty where enqueued_at < now() - interval '6 days')") {
 		return
 	}
+	w.moved++
 	w.logf("  the database's own tick")
 	w.try(w.conn, "select rollup_task_usage_hourly()")
 }
 
 // moveWatermark has an administrator, or a restore, move the watermark: back, or into the future.
 func (w *world) moveWatermark() {
+	w.moved++
 	to := pick(w.rng, []string{"watermark_at - interval '3 hours'", "watermark_at - interval '40 days'", "'1970-01-01 00:00:00+00'", "now() + interval '2 days'", "'infinity'"})
 	w.logf("  watermark set to %s", to)
 	w.try(w.conn, "update task_usage_hourly_rollup_state set watermark_at = "+to)

@@ -38,6 +38,7 @@ type world struct {
 	prepared []string
 	names    int
 	moving   bool   // a transaction left open has moved usage to other keys
+	moved    int    // how often others have moved the watermark
 	staid    bool   // nothing is to be moved now
 	dsn      string // of the agents
 	hidden   bool   // their role may not see when others' transactions began
