@@ -26,6 +26,7 @@ func TestDebianPackage(t *testing.T) {
 				{"runs by itself once the timer is enabled", runsByTimer},
 				{"reports to the journal with fields", reportsToJournal},
 				{"shows its result in systemctl status", showsStatus},
+				{"is found well by doctor", isFoundWell},
 				{"reaches a database at another address", reachesOtherAddress},
 				{"shares its state between root and the service", sharesIdentity},
 				{"resumes an interrupted backfill after a reboot", resumesAfterReboot},

@@ -20,6 +20,9 @@ import (
 // suites are the Debian releases that a day is lived on: systemd 252 with PostgreSQL 15, and 257 with 17.
 var suites = []string{"bookworm", "trixie"}
 
+// cronPackages are those of pg_cron for the PostgreSQL of each suite.
+var cronPackages = map[string]string{"bookworm": "postgresql-15-cron", "trixie": "postgresql-17-cron"}
+
 // What run.sh hands over.
 const (
 	scratchVariable = "E2E_SCRATCH" // directory for the boxes
@@ -44,7 +47,7 @@ type host struct{ *box.Box }
 func boot(t *testing.T, suite string) *host {
 	t.Helper()
 	ctx := t.Context()
-	b, err := box.New(ctx, box.Image{Suite: suite, Packages: []string{"man-db", "postgresql", "rpm"}}, need(t, scratchVariable))
+	b, err := box.New(ctx, box.Image{Suite: suite, Packages: []string{"man-db", "postgresql", cronPackages[suite], "rpm"}}, need(t, scratchVariable))
 	if err != nil {
 		t.Fatal(err)
 	}
