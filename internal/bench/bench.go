@@ -67,7 +67,7 @@ func (w *walked) expected(tasks int) time.Duration {
 
 // measured is what one run of the program took.
 type measured struct {
-	wall, server time.Duration // server: time the database spent on statements
+	wall, server time.Duration // server: time the database spent on statements, of ticks
 	rss          int64         // peak memory of the process, bytes
 	holds        []time.Duration
 }
@@ -253,7 +253,7 @@ func (r *runner) start(ctx context.Context, engine string, args ...string) func(
 		"MULTICA_ROLLUP_STATE_DIR="+filepath.Join(r.state, "agent"))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	before, begun := r.active(ctx), time.Now()
+	begun := time.Now()
 	err := cmd.Start()
 	return func() (m measured, _ error) {
 		if err == nil {
@@ -263,7 +263,6 @@ func (r *runner) start(ctx context.Context, engine string, args ...string) func(
 		if err != nil {
 			return m, fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, stderr.String())
 		}
-		m.server = r.active(ctx) - before
 		for line := range strings.Lines(stderr.String()) {
 			var entry struct {
 				Event      string `json:"event"`
@@ -299,21 +298,6 @@ func peakMemory(pid int, wait func()) (peak int64) {
 		case <-ticker.C:
 		}
 	}
-}
-
-// active returns the time the database has spent on the statements of sessions
-// that have ended; pg_stat_database counts in this database alone.
-func (r *runner) active(ctx context.Context) time.Duration {
-	var ms float64
-	// The session that ended a moment ago reports when its backend exits.
-	time.Sleep(200 * time.Millisecond)
-	conn, err := pgx.Connect(ctx, r.server.DSN("postgres"))
-	if err != nil {
-		return 0
-	}
-	defer conn.Close(ctx)
-	_ = conn.QueryRow(ctx, "select active_time from pg_stat_database where datname = $1", fmt.Sprintf("bench_%d", r.tasks)).Scan(&ms)
-	return time.Duration(ms * float64(time.Millisecond))
 }
 
 func (r *runner) say(what string) { fmt.Fprintf(r.Log, "%d tasks: %s\n", r.tasks, what) }

@@ -63,7 +63,8 @@ backfill command calls it.
 %[8]s
 ## A steady tick
 
-Medians. Server time is what the database spent on the statements of the tick's session.
+Medians. Server time is what the server logs for the statements of the tick's session: parsing,
+planning and execution.
 
 %[9]s
 ## A writer beside it

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ func (r *runner) steady(ctx context.Context, out *table) error {
 			if err := r.bring(ctx); err != nil {
 				return err
 			}
-			m, err := tick()
+			m, err := r.logged(ctx, tick)
 			if err != nil {
 				return err
 			}
@@ -56,6 +57,41 @@ func (r *runner) steady(ctx context.Context, out *table) error {
 		fmt.Sprintf("%s / %s", millis(function.wall), millis(function.server)),
 		fmt.Sprintf("%s / %s", millis(hand.wall), millis(hand.server)))
 	return r.exact(ctx)
+}
+
+// logged runs a tick while the server logs how long each step of each
+// statement takes: parsing, planning and execution together are its server time.
+func (r *runner) logged(ctx context.Context, tick func() (measured, error)) (m measured, err error) {
+	set := func(what string) error {
+		_, err := r.conn.Exec(ctx, fmt.Sprintf("alter database bench_%d %s", r.tasks, what))
+		return err
+	}
+	before, err := r.server.Log()
+	if err != nil {
+		return m, err
+	}
+	if err := set("set log_min_duration_statement = 0"); err != nil {
+		return m, err
+	}
+	if m, err = tick(); err != nil {
+		return m, err
+	}
+	if err := set("reset log_min_duration_statement"); err != nil {
+		return m, err
+	}
+	after, err := r.server.Log()
+	if err != nil {
+		return m, err
+	}
+	for line := range strings.Lines(after[len(before):]) {
+		var ms float64
+		if _, text, ok := strings.Cut(line, "duration: "); ok {
+			if _, err := fmt.Sscanf(text, "%f ms", &ms); err == nil {
+				m.server += time.Duration(ms * float64(time.Millisecond))
+			}
+		}
+	}
+	return m, nil
 }
 
 // bring adds new events and has the watermark stand just before them.
@@ -73,13 +109,12 @@ func (r *runner) bring(ctx context.Context) error {
 
 // byHand has psql call the database's own tick, as a cron job does.
 func (r *runner) byHand(ctx context.Context) (m measured, err error) {
-	before, begun := r.active(ctx), time.Now()
+	begun := time.Now()
 	cmd := exec.CommandContext(ctx, "psql", "-XqAt", r.dsn, "-c", "select rollup_task_usage_hourly()")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return m, fmt.Errorf("psql: %w: %s", err, out)
 	}
 	m.wall = time.Since(begun)
-	m.server = r.active(ctx) - before
 	return m, nil
 }
 

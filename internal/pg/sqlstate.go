@@ -9,6 +9,7 @@ import (
 // SQLSTATEs that this program branches on. Source: PostgreSQL manual, appendix A.
 const (
 	StateSerializationFailure  = "40001"
+	StateUniqueViolation       = "23505"
 	StateDeadlockDetected      = "40P01"
 	StateLockNotAvailable      = "55P03"
 	StateQueryCanceled         = "57014"

@@ -227,13 +227,11 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 	if err := save(); err != nil {
 		return err
 	}
-	l := &leg{
-		cursor: p.Cursor, end: place.PassTo, moves: true,
-		planner: planner{
-			pass: Pass{Start: place.PassFrom, End: place.PassTo}, byHours: !w.engine.OneSnapshot(),
-			history: w.engine.Name() == "set" && !p.created.IsZero() && !p.created.Before(place.PassFrom),
-		},
+	planner, err := w.newPlanner(ctx, Pass{Start: place.PassFrom, End: place.PassTo}, p.created)
+	if err != nil {
+		return err
 	}
+	l := &leg{cursor: p.Cursor, end: place.PassTo, moves: true, planner: planner}
 	until := &watchUntil{w: w, until: o.Until}
 	l.done = func(cursor time.Time, r Result) error {
 		place.Cursor, place.Done = cursor, place.Done+r.Read
@@ -244,7 +242,7 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 		}
 		return until.check(ctx)
 	}
-	_, err := w.walk(ctx, l)
+	_, err = w.walk(ctx, l)
 	if until.met || err != nil {
 		return until.ended(err)
 	}

@@ -65,15 +65,16 @@ var (
 
 // setEngine is our own set-based SQL: the cost of a slice follows the slice.
 type setEngine struct {
-	slice, history, drainLock, drain string
+	slice, history, historyEmpty, drainLock, drain string
 }
 
 func newSetEngine(costs bool) *setEngine {
 	return &setEngine{
-		slice:     statement("slice", costs),
-		history:   statement("history", costs),
-		drainLock: statement("drain_lock", costs),
-		drain:     statement("drain", costs),
+		slice:        statement("slice", costs),
+		history:      statement("history", costs),
+		historyEmpty: statement("history_empty", costs),
+		drainLock:    statement("drain_lock", costs),
+		drain:        statement("drain", costs),
 	}
 }
 
@@ -81,17 +82,31 @@ func (*setEngine) Name() string      { return "set" }
 func (*setEngine) OneSnapshot() bool { return false }
 
 func (e *setEngine) Roll(ctx context.Context, tx pgx.Tx, s Slice) (Result, error) {
-	var r Result
 	if s.History {
-		err := tx.QueryRow(ctx, e.history, s.From, s.Pass.End, s.From.Truncate(time.Hour), ceilHour(s.To)).Scan(&r.Written, &r.Read)
-		if err != nil {
-			return Result{}, fmt.Errorf("rolling up history from %s to %s: %w", stamp(s.From), stamp(s.To), err)
-		}
-		return r, nil
+		return e.rollHistory(ctx, tx, s)
 	}
+	var r Result
 	err := tx.QueryRow(ctx, e.slice, s.From, s.To, s.Pass.Start, s.Pass.End, s.Hours).Scan(&r.Written, &r.Read)
 	if err != nil {
 		return Result{}, fmt.Errorf("rolling up %s to %s: %w", stamp(s.From), stamp(s.To), err)
+	}
+	return r, nil
+}
+
+// rollHistory rolls up whole hours of a pass over all of history.
+func (e *setEngine) rollHistory(ctx context.Context, tx pgx.Tx, s Slice) (r Result, err error) {
+	from, to := s.From.Truncate(time.Hour), ceilHour(s.To)
+	var memory string
+	var filled bool
+	if err = tx.QueryRow(ctx, statement("history_begin", false), from, to).Scan(&memory, &filled); err != nil {
+		return Result{}, fmt.Errorf("looking at the hourly rows from %s to %s: %w", stamp(from), stamp(to), err)
+	}
+	sql := e.historyEmpty
+	if filled {
+		sql = e.history
+	}
+	if err = tx.QueryRow(ctx, sql, s.From, s.Pass.End, from, to).Scan(&r.Written, &r.Read); err != nil {
+		return Result{}, fmt.Errorf("rolling up history from %s to %s: %w", stamp(s.From), stamp(s.To), err)
 	}
 	return r, nil
 }

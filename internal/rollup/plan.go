@@ -29,6 +29,7 @@ type plan struct {
 type planner struct {
 	pass    Pass
 	history bool // the pass began at or before the oldest usage row
+	odd     bool // of history: some usage was corrected before it was created
 	byHours bool // the engine can work a moment through by bucket hours
 }
 
@@ -92,6 +93,9 @@ func (p planner) nextOfHistory(ctx context.Context, q pg.Querier, cursor, end ti
 	}
 	out := p.single(cursor, to, full, int64(size))
 	out.slices[0].History = true
+	if !p.odd {
+		return out, nil
+	}
 	var odd []time.Time
 	if err := q.QueryRow(ctx, statement("plan_odd", false), cursor, to, ceilHour(to)).Scan(&odd); err != nil {
 		return plan{}, fmt.Errorf("planning the next slice: %w", err)

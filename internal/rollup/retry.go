@@ -73,7 +73,7 @@ func (w *Walker) connected(ctx context.Context) error {
 
 func isConflict(err error) bool {
 	switch pg.SQLState(err) {
-	case pg.StateSerializationFailure, pg.StateDeadlockDetected:
+	case pg.StateSerializationFailure, pg.StateDeadlockDetected, pg.StateUniqueViolation:
 		return true
 	}
 	return errors.Is(err, errLockTaken)

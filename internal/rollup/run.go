@@ -182,14 +182,30 @@ func (w *Walker) forward(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	l := &leg{
-		cursor: start, end: pass.End, moves: true, strict: true,
-		planner: planner{
-			pass: pass, byHours: !w.engine.OneSnapshot(),
-			history: w.engine.Name() == "set" && !created.IsZero() && !created.Before(start),
-		},
+	planner, err := w.newPlanner(ctx, pass, created)
+	if err != nil {
+		return false, err
 	}
-	return w.walk(ctx, l)
+	return w.walk(ctx, &leg{cursor: start, end: pass.End, moves: true, strict: true, planner: planner})
+}
+
+// newPlanner plans a pass that moves the watermark. created is the oldest
+// creation time of raw usage, zero where there is none.
+func (w *Walker) newPlanner(ctx context.Context, pass Pass, created time.Time) (planner, error) {
+	p := planner{
+		pass: pass, byHours: !w.engine.OneSnapshot(),
+		history: w.engine.Name() == "set" && !created.IsZero() && !created.Before(pass.Start),
+	}
+	if !p.history {
+		return p, nil
+	}
+	err := w.with(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, statement("plan_odd_any", false)).Scan(&p.odd)
+	})
+	if err != nil {
+		return p, w.explain(fmt.Errorf("looking for usage corrected before it was created: %w", err))
+	}
+	return p, nil
 }
 
 func (w *Walker) oldestUsage(ctx context.Context) (created time.Time, err error) {

@@ -38,7 +38,11 @@ with q as materialized (
 ), wanted as (
   select * from judged where events is not null
 ),
--- include written
+written as (
+-- include insert
+-- include replace
+  returning 1
+)
 , gone as (
   delete from task_usage_hourly h
   using judged j

@@ -42,5 +42,9 @@ with touched as (
 ), wanted as (
   select * from counted where dirty
 ),
--- include written
+written as (
+-- include insert
+-- include replace
+  returning 1
+)
 select (select count(*) from written), (select coalesce(sum(events), 0) from counted)::bigint
