@@ -131,6 +131,7 @@ func TestEachTroubleIsFound(t *testing.T) {
 		"usage waits for twenty minutes": {
 			func(h *host) {
 				h.exec("update task_usage_hourly_rollup_state set watermark_at = now() - interval '20 minutes'")
+				h.exec("update task_usage set updated_at = now() - interval '25 minutes' where coalesce(updated_at, created_at) > now() - interval '25 minutes'")
 				h.exec("update task_usage set updated_at = now() - interval '18 minutes' where id = (select id from task_usage limit 1)")
 			},
 			report.Warning, "usage has waited to be rolled up for 18m", "multica-rollup doctor",
@@ -138,6 +139,7 @@ func TestEachTroubleIsFound(t *testing.T) {
 		"usage waits for two hours": {
 			func(h *host) {
 				h.exec("update task_usage_hourly_rollup_state set watermark_at = now() - interval '3 hours'")
+				h.exec("update task_usage set updated_at = now() - interval '4 hours' where coalesce(updated_at, created_at) > now() - interval '4 hours'")
 				h.exec("update task_usage set updated_at = now() - interval '2 hours' where id = (select id from task_usage limit 1)")
 			},
 			report.Critical, "usage has waited to be rolled up for 2h", "multica-rollup doctor",
