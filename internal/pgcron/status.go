@@ -194,7 +194,7 @@ func (a *Admin) look(ctx context.Context, c *connections) (*Status, error) {
 	if err := s.readServer(ctx, c.ours); err != nil {
 		return nil, err
 	}
-	err = c.ours.QueryRow(ctx, `select watermark_at, (select max(updated_at) from task_usage) from task_usage_hourly_rollup_state where id = 1`).
+	err = c.ours.QueryRow(ctx, `select least(greatest(watermark_at, '0002-01-01 00:00:00+00'), '9998-01-01 00:00:00+00'), (select max(updated_at) from task_usage) from task_usage_hourly_rollup_state where id = 1`).
 		Scan(&s.watermark, &s.newest)
 	if err != nil {
 		return nil, fmt.Errorf("reading the watermark: %w", err)

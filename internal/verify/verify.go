@@ -94,7 +94,7 @@ func (v *Verifier) open(ctx context.Context) error {
 	v.st.Database, v.st.Generation = v.pipe.Database, string(v.pipe.Generation)
 	v.openStore()
 	var mark time.Time
-	err = conn.QueryRow(ctx, "select watermark_at, clock_timestamp() from task_usage_hourly_rollup_state where id = 1").Scan(&mark, &v.now)
+	err = conn.QueryRow(ctx, "select least(greatest(watermark_at, '0002-01-01 00:00:00+00'), '9998-01-01 00:00:00+00'), clock_timestamp() from task_usage_hourly_rollup_state where id = 1").Scan(&mark, &v.now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return problem.New(problem.Config, "insert into task_usage_hourly_rollup_state (id) values (1)",
 			"the state row of database %q is missing: task_usage_hourly_rollup_state has no id = 1", v.pipe.Database)

@@ -13,7 +13,7 @@
 -- chunk: the planner would read whole tables for each.
 -- Lines that end in "-- 213" are for databases with the cost columns.
 with mark as materialized (
-  select watermark_at as at from task_usage_hourly_rollup_state where id = 1
+  select least(greatest(watermark_at, '0002-01-01 00:00:00+00'), '9998-01-01 00:00:00+00') as at from task_usage_hourly_rollup_state where id = 1
 ), counted as (
   select date_trunc('hour', u.created_at, 'UTC') as bucket_hour, a.workspace_id, q.runtime_id, q.agent_id,
          i.project_id, u.provider, u.model,
