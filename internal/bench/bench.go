@@ -81,22 +81,23 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer server.Stop()
-	backfills, ticks, writers := &table{}, &table{}, &table{}
+	backfills, ticks, bulks, writers := &table{}, &table{}, &table{}, &table{}
 	backfills.row("tasks", "usage rows", "bare INSERT … SELECT", "multica-rollup backfill", "ratio", "month walk by the function", "times faster", "peak memory", "longest lock hold")
 	ticks.row("tasks", "new events", "run, set engine: wall / server / memory", "run, function engine: wall / server", "psql calling the function: wall / server")
+	bulks.row("tasks", "what", "size", "wall", "slices", "longest lock hold")
 	writers.row("tasks", "writer alone p50 / p99", "beside a backfill p50 / p99", "beside the month walk p50 / p99")
 	var last *walked
 	for _, tasks := range o.Sizes {
 		r := &runner{Options: o, server: server, tasks: tasks, walked: last}
-		if err := r.measure(ctx, backfills, ticks, writers); err != nil {
+		if err := r.measure(ctx, backfills, ticks, bulks, writers); err != nil {
 			return fmt.Errorf("measuring %d tasks: %w", tasks, err)
 		}
 		last = r.walked
 	}
-	return report(ctx, o.Out, server, backfills, ticks, writers)
+	return report(ctx, o.Out, server, backfills, ticks, bulks, writers)
 }
 
-func (r *runner) measure(ctx context.Context, backfills, ticks, writers *table) error {
+func (r *runner) measure(ctx context.Context, backfills, ticks, bulks, writers *table) error {
 	name := fmt.Sprintf("bench_%d", r.tasks)
 	if err := r.server.CreateDatabase(ctx, name, lab.Gen272); err != nil {
 		return err
@@ -125,6 +126,9 @@ func (r *runner) measure(ctx context.Context, backfills, ticks, writers *table) 
 		return err
 	}
 	if err := r.steady(ctx, ticks); err != nil {
+		return err
+	}
+	if err := r.bulk(ctx, bulks); err != nil {
 		return err
 	}
 	if err := r.latency(ctx, writers); err != nil {

@@ -132,6 +132,8 @@ func (w *Walker) drainSlice(ctx context.Context, set *setEngine, from, to time.T
 	}
 	w.busySince = time.Time{}
 	w.count(r, took)
+	w.log.Debug("worked off a slice of the queue", journal.SliceDone.Attr(), journal.Reason("queue"),
+		journal.Rows(r.Written+r.Deleted), journal.Duration(took), journal.Engine(w.engine.Name()))
 	return r, next, took, nil
 }
 

@@ -3,7 +3,7 @@
 -- name for them is safe (an uncommitted conflicting insert leaves key and
 -- enqueued_at as they were). It runs as a statement of its own after the
 -- locking, so its snapshot sees all that was committed before the rows were locked.
--- Returns hourly rows written, hourly rows deleted, queue rows deleted, usage rows read.
+-- Returns hourly rows written, hourly rows deleted, queue rows deleted, usage rows counted.
 -- Plan and marked lines as in slice.sql.
 with q as materialized (
   select bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model
@@ -13,10 +13,11 @@ with q as materialized (
   select t.hour, a.workspace_id, k.runtime_id, k.agent_id, i.project_id, u.provider, u.model,
 -- include sums
   -- A row of no whole hour has no usage of its own, and goes.
-  from (select distinct bucket_hour as hour from q where bucket_hour = date_trunc('hour', bucket_hour, 'UTC')) t
+  from (select bucket_hour as hour, array_agg(distinct model) as models
+        from q where bucket_hour = date_trunc('hour', bucket_hour, 'UTC') group by 1) t
   cross join lateral (
     select * from task_usage r
-    where r.created_at >= t.hour and r.created_at < t.hour + interval '1 hour' offset 0) u
+    where r.created_at >= t.hour and r.created_at < t.hour + interval '1 hour' and r.model = any (t.models) offset 0) u
   cross join lateral (
     select x.agent_id, x.runtime_id, x.issue_id from agent_task_queue x
     where x.id = u.task_id offset 0) k
