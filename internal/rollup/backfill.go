@@ -246,7 +246,8 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 	if until.met || err != nil {
 		return until.ended(err)
 	}
-	if err := w.passed(p.From, place.PassTo, p.GivesUp == nil && p.From.Compare(earlier(p.created, p.Watermark)) <= 0); err != nil {
+	all := p.created.IsZero() || !p.From.After(earlier(p.created, p.Watermark))
+	if err := w.passed(p.From, place.PassTo, p.GivesUp == nil && all); err != nil {
 		return err
 	}
 	return w.arrive(ctx)

@@ -238,3 +238,23 @@ func TestABackfillGivesUpAfterItsPatienceWithAHeldLock(t *testing.T) {
 		t.Errorf("got %v, want a problem to try again", err)
 	}
 }
+
+func TestWhatWasGivenUpIsForgottenWithTheUsageItself(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	seed(t, db.Conn, lab.Typical(36, 200))
+	a := newAgent(t, db, "set")
+	if _, err := a.backfill(rollup.BackfillOptions{MonthsBack: 1, ForcePartial: true}, 100, 0); err != nil {
+		t.Fatal(err)
+	}
+	if a.memory().GivenUp == nil {
+		t.Fatal("nothing was given up")
+	}
+	exec(t, db.Conn, "delete from task_usage")
+	if _, err := a.backfill(rollup.BackfillOptions{Restart: true}, 100, 0); err != nil {
+		t.Fatal(err)
+	}
+	exact(t, db.Conn)
+	if g := a.memory().GivenUp; g != nil {
+		t.Errorf("still given up: %+v", g)
+	}
+}

@@ -99,40 +99,77 @@ func (w *Walker) settleDebts(ctx context.Context) (bool, error) {
 		return false, problem.Wrap(err, problem.Failed, "look at the state directory "+w.store.Dir(), "%v", err)
 	}
 	w.st.Debts = len(m.Debts)
-	for _, d := range m.Debts {
+	if w.horizon.Moving {
+		return true, nil // what would be rolled up now may be moved unseen: later
+	}
+	debts, err := w.fallenDue(m.Debts)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range debts {
+		if finished, err := w.settle(ctx, d); err != nil || !finished {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// fallenDue returns those debts whose cause has ended, with the windows they have now.
+func (w *Walker) fallenDue(debts []state.Debt) (due []state.Debt, err error) {
+	for _, d := range debts {
 		if !w.horizon.due(d) {
 			continue
 		}
-		// Beyond the horizon lies what transactions still open may write; the
-		// walk comes to that by itself, unless others took the watermark there.
-		end := earlier(d.To, w.horizon.At)
-		if d.Kind == state.OpenTransaction {
-			end = d.To // this one's rows are all there
+		if d.Moves {
+			if err := w.remember(func(m *state.Memory) { m.Widen(d, w.st.Watermark) }); err != nil {
+				return nil, err
+			}
+			d.To = later(d.To, w.st.Watermark)
 		}
-		complete := !end.Before(earlier(d.To, w.st.Watermark))
-		l := &leg{
-			cursor: d.From, end: end,
-			planner: planner{pass: Pass{Start: d.From, End: end}, byHours: !w.engine.OneSnapshot()},
-			done: func(cursor time.Time, _ Result) error {
-				return w.remember(func(m *state.Memory) {
-					if !(complete && !cursor.Before(end)) {
-						m.Settle(d, cursor)
-					}
-				})
-			},
-		}
-		finished, err := w.walk(ctx, l)
-		if err != nil || !finished {
-			return false, err
-		}
-		if !complete {
-			continue
-		}
-		if err := w.remember(func(m *state.Memory) { m.Settle(d, d.To) }); err != nil {
-			return false, err
-		}
-		w.log.Info("rolled up again what was owed", journal.DebtSettled.Attr(), journal.Reason(d.Description),
-			journal.SliceFrom(d.From), journal.SliceTo(d.To))
+		due = append(due, d)
 	}
+	return due, nil
+}
+
+// settle rolls up again one window that has fallen due.
+func (w *Walker) settle(ctx context.Context, d state.Debt) (bool, error) {
+	// Beyond the horizon lies what transactions still open may write; the
+	// walk comes to that by itself, unless others took the watermark there.
+	end := earlier(d.To, w.horizon.At)
+	if d.Kind == state.OpenTransaction && !d.Moves {
+		end = d.To // this one's rows are all there
+	}
+	// What is rolled up beside a transaction that moves usage, and was not waited for, is due again when that has ended.
+	var again []state.Debt
+	for _, o := range w.horizon.Owed {
+		if o.Moves {
+			o.From = earlier(o.From, d.From)
+			again = append(again, o)
+		}
+	}
+	if err := w.owe(again, func(*state.Memory) {}); err != nil {
+		return false, err
+	}
+	complete := !end.Before(earlier(d.To, w.st.Watermark))
+	l := &leg{
+		cursor: d.From, end: end,
+		planner: planner{pass: Pass{Start: d.From, End: end}, byHours: !w.engine.OneSnapshot(), again: true},
+		done: func(cursor time.Time, _ Result) error {
+			return w.remember(func(m *state.Memory) {
+				if !(complete && !cursor.Before(end)) {
+					m.Settle(d, cursor)
+				}
+			})
+		},
+	}
+	finished, err := w.walk(ctx, l)
+	if err != nil || !finished || !complete {
+		return finished, err
+	}
+	if err := w.remember(func(m *state.Memory) { m.Settle(d, d.To) }); err != nil {
+		return false, err
+	}
+	w.log.Info("rolled up again what was owed", journal.DebtSettled.Attr(), journal.Reason(d.Description),
+		journal.SliceFrom(d.From), journal.SliceTo(d.To))
 	return true, nil
 }

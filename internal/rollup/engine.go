@@ -22,6 +22,7 @@ type Slice struct {
 	Pass     Pass
 	Hours    []time.Time // the bucket hours to read, where they are known; nil: all that the slice touches
 	History  bool        // whole hours of a pass over all of history, none of which was read before
+	Again    bool        // rolled up before; its usage may have been moved to other keys unseen since
 }
 
 // Pass is a stretch of event time that one process walks in order. Hours
@@ -65,12 +66,13 @@ var (
 
 // setEngine is our own set-based SQL: the cost of a slice follows the slice.
 type setEngine struct {
-	slice, history, historyEmpty, drainLock, drain string
+	slice, again, history, historyEmpty, drainLock, drain string
 }
 
 func newSetEngine(costs bool) *setEngine {
 	return &setEngine{
 		slice:        statement("slice", costs),
+		again:        statement("slice_again", costs),
 		history:      statement("history", costs),
 		historyEmpty: statement("history_empty", costs),
 		drainLock:    statement("drain_lock", costs),
@@ -86,8 +88,11 @@ func (e *setEngine) Roll(ctx context.Context, tx pgx.Tx, s Slice) (Result, error
 		return e.rollHistory(ctx, tx, s)
 	}
 	var r Result
-	err := tx.QueryRow(ctx, e.slice, s.From, s.To, s.Pass.Start, s.Pass.End, s.Hours).Scan(&r.Written, &r.Read)
-	if err != nil {
+	sql, into := e.slice, []any{&r.Written, &r.Read}
+	if s.Again {
+		sql, into = e.again, []any{&r.Written, &r.Deleted, &r.Read}
+	}
+	if err := tx.QueryRow(ctx, sql, s.From, s.To, s.Pass.Start, s.Pass.End, s.Hours).Scan(into...); err != nil {
 		return Result{}, fmt.Errorf("rolling up %s to %s: %w", stamp(s.From), stamp(s.To), err)
 	}
 	return r, nil

@@ -3,6 +3,7 @@ package rollup
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,6 +34,8 @@ type Horizon struct {
 	Hidden int
 	// HiddenWriters are those among them that write to the source tables.
 	HiddenWriters int
+	// Moving says that a transaction it is held back for may move usage to other keys.
+	Moving bool
 }
 
 // session is a row of activity.sql, prepared.sql or writers.sql.
@@ -47,7 +50,8 @@ type session struct {
 // transaction (pg_stat_activity is cached within one), in an order that leaves
 // no gap: the clock first, so that what starts later is later; prepared
 // transactions after open ones, so that one being prepared is in either.
-// since is the watermark, or where the doubt about it begins, settle how far the horizon trails the
+// since is the watermark, or where the doubt about it begins, from which on others' usage may have to be
+// rolled up again when a transaction that moves usage ends; settle is how far the horizon trails the
 // clock, hold the longest that one transaction may hold it back; negative means
 // for ever (nowhere to remember a debt).
 func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hold time.Duration) (*Horizon, error) {
@@ -61,22 +65,28 @@ func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hol
 	if err != nil {
 		return nil, err
 	}
+	movers, err := h.readMovers(ctx, q, sessions, settle)
+	if err != nil {
+		return nil, err
+	}
 	hidden := map[int32]bool{}
 	for _, s := range sessions {
 		if s.hidden {
 			hidden[s.pid] = true
 			continue
 		}
-		d := state.Debt{
-			Kind: state.OpenTransaction, From: *s.started, To: s.started.Add(time.Microsecond),
-			PID: s.pid, Started: *s.started, Description: fmt.Sprintf("pid %d (%s), open since %s", s.pid, s.who, stamp(*s.started)),
-		}
-		if s.backendStart != nil {
-			d.BackendStart = *s.backendStart
+		d := s.debt()
+		held := hold < 0 || h.Now.Sub(*s.started) <= hold
+		if movers[s.pid] {
+			d.Moves = true
+			if since.Before(d.From) {
+				d.From = since
+			}
+			h.Moving = h.Moving || held
 		}
 		h.Open = append(h.Open, d)
-		if hold < 0 || h.Now.Sub(*s.started) <= hold {
-			h.hold(*s.started, d.Description)
+		if held {
+			h.hold(d.From, d.Description)
 		} else {
 			h.Owed = append(h.Owed, d)
 		}
@@ -91,6 +101,47 @@ func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hol
 		}
 	}
 	return h, nil
+}
+
+// debt is what a session's transaction is owed when it ends: the instant of its beginning, which its rows carry.
+func (s session) debt() state.Debt {
+	d := state.Debt{
+		Kind: state.OpenTransaction, From: *s.started, To: s.started.Add(time.Microsecond),
+		PID: s.pid, Started: *s.started, Description: fmt.Sprintf("pid %d (%s), open since %s", s.pid, s.who, stamp(*s.started)),
+	}
+	if s.backendStart != nil {
+		d.BackendStart = *s.backendStart
+	}
+	return d
+}
+
+// readMovers returns those of the sessions that may move usage to other keys:
+// that write to tasks or issues, in a transaction open for longer than settle.
+// Usage that others commit after such a transaction's triggers have run is in
+// no key that they queue; so nothing newer than since is rolled up while it is
+// open, or all of it again when it has ended. Of shorter ones only usage as
+// old as the horizon could be missed, which is committed long since. It
+// comes after the sessions were read: who writes to the tables later than that
+// sees in its triggers all that was committed, and so all before the horizon.
+func (h *Horizon) readMovers(ctx context.Context, q pg.Querier, sessions []session, settle time.Duration) (map[int32]bool, error) {
+	old := func(s session) bool { return !s.hidden && h.Now.Sub(*s.started) > settle }
+	if !slices.ContainsFunc(sessions, old) {
+		return nil, nil
+	}
+	writers, err := readWriters(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	movers := map[int32]bool{}
+	for _, w := range writers {
+		movers[w.pid] = movers[w.pid] || w.moves
+	}
+	for _, s := range sessions {
+		if !old(s) {
+			delete(movers, s.pid)
+		}
+	}
+	return movers, nil
 }
 
 // hold takes the horizon back to t.
@@ -126,20 +177,20 @@ func (h *Horizon) readPrepared(ctx context.Context, q pg.Querier, since time.Tim
 	var prepared time.Time
 	_, err = pgx.ForEachRow(rows, []any{&gid, &prepared, &owner}, func() error {
 		d := state.Debt{
-			Kind: state.PreparedTransaction, From: since, To: prepared.Add(time.Microsecond), GID: gid, Started: prepared,
+			Kind: state.PreparedTransaction, From: since, To: prepared.Add(time.Microsecond), GID: gid, Started: prepared, Moves: true,
 			Description: fmt.Sprintf("prepared transaction %q of %s, since %s", gid, owner, stamp(prepared)),
 		}
 		h.Open = append(h.Open, d)
 		if hold < 0 {
 			h.hold(since, d.Description)
+			h.Moving = true
 			return nil
 		}
 		if h.Now.Sub(prepared) <= hold {
 			h.hold(later(since, prepared.Add(-hold)), d.Description)
+			h.Moving = true
 		}
-		if d.From.Before(d.To) {
-			h.Owed = append(h.Owed, d)
-		}
+		h.Owed = append(h.Owed, d)
 		return nil
 	})
 	if err != nil {
@@ -156,7 +207,7 @@ const hiddenPatience = 300 * time.Millisecond
 // whose start our role may not see. They are unknown, not absent: what they
 // may have begun since the given time is owed.
 func (h *Horizon) readHiddenWriters(ctx context.Context, q pg.Querier, hidden map[int32]bool, since time.Time) error {
-	var writers map[string]int32
+	var writers map[string]writer
 	for try := range 4 {
 		if try > 0 {
 			if err := sleep(ctx, hiddenPatience/3); err != nil {
@@ -167,8 +218,8 @@ func (h *Horizon) readHiddenWriters(ctx context.Context, q pg.Querier, hidden ma
 		if err != nil {
 			return err
 		}
-		for vxid, pid := range now {
-			if _, before := writers[vxid]; !hidden[pid] || (try > 0 && !before) {
+		for vxid, w := range now {
+			if _, before := writers[vxid]; !hidden[w.pid] || (try > 0 && !before) {
 				delete(now, vxid)
 			}
 		}
@@ -177,10 +228,10 @@ func (h *Horizon) readHiddenWriters(ctx context.Context, q pg.Querier, hidden ma
 		}
 	}
 	h.HiddenWriters = len(writers)
-	for vxid, pid := range writers {
+	for vxid, w := range writers {
 		d := state.Debt{
-			Kind: state.HiddenWriter, From: since, To: h.Now, PID: pid, VirtualTransaction: vxid,
-			Description: fmt.Sprintf("pid %d, whose start our role may not see", pid),
+			Kind: state.HiddenWriter, From: since, To: h.Now, PID: w.pid, VirtualTransaction: vxid, Moves: w.moves,
+			Description: fmt.Sprintf("pid %d, whose start our role may not see", w.pid),
 		}
 		h.Open = append(h.Open, d)
 		h.Owed = append(h.Owed, d)
@@ -188,15 +239,22 @@ func (h *Horizon) readHiddenWriters(ctx context.Context, q pg.Querier, hidden ma
 	return nil
 }
 
-func readWriters(ctx context.Context, q pg.Querier) (map[string]int32, error) {
+// writer is a row of writers.sql.
+type writer struct {
+	pid   int32
+	moves bool
+}
+
+// readWriters returns who writes to the source tables, by virtual transaction.
+func readWriters(ctx context.Context, q pg.Querier) (map[string]writer, error) {
 	rows, err := q.Query(ctx, statement("writers", false))
 	if err != nil {
 		return nil, fmt.Errorf("reading who writes to the source tables: %w", err)
 	}
-	writers := map[string]int32{}
-	var pid int32
+	writers := map[string]writer{}
+	var w writer
 	var vxid string
-	if _, err = pgx.ForEachRow(rows, []any{&pid, &vxid}, func() error { writers[vxid] = pid; return nil }); err != nil {
+	if _, err = pgx.ForEachRow(rows, []any{&w.pid, &vxid, &w.moves}, func() error { writers[vxid] = w; return nil }); err != nil {
 		return nil, fmt.Errorf("reading who writes to the source tables: %w", err)
 	}
 	return writers, nil

@@ -48,6 +48,11 @@ type Debt struct {
 	GID                string    `json:"gid,omitempty"`                 // of a prepared transaction
 	VirtualTransaction string    `json:"virtual_transaction,omitempty"` // of a hidden writer
 	Description        string    `json:"description,omitempty"`
+
+	// Moves says that the transaction may move usage to other keys. Then the window reaches, once it
+	// has ended, to the watermark: what others wrote meanwhile was rolled up into the keys of before,
+	// and its triggers, which ran earlier, have not seen it.
+	Moves bool `json:"moves,omitempty"`
 }
 
 // SameCause says whether two debts wait for the same transaction.
@@ -318,9 +323,24 @@ func (m *Memory) Owe(d Debt) {
 		if d.To.After(o.To) {
 			o.To = d.To
 		}
+		o.Moves = o.Moves || d.Moves
 		return
 	}
 	m.Debts = append(m.Debts, d)
+}
+
+// Widen has the debts with d's cause, whose transaction has ended, reach to the watermark where it may have moved usage.
+func (m *Memory) Widen(d Debt, watermark time.Time) {
+	for i := range m.Debts {
+		o := &m.Debts[i]
+		if !o.Moves || !o.SameCause(d) {
+			continue
+		}
+		o.Moves = false
+		if watermark.After(o.To) {
+			o.To = watermark
+		}
+	}
 }
 
 // Settle removes [from, to) from a debt equal to d in cause and end.

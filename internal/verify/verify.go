@@ -182,7 +182,11 @@ func (v *Verifier) excuses() (excuses, error) {
 		if d.Kind == state.Gap && v.now.Sub(d.From) > gapPatience {
 			continue
 		}
-		e.from, e.to = append(e.from, d.From), append(e.to, d.To)
+		to := d.To
+		if d.Moves && v.now.After(to) {
+			to = v.now
+		}
+		e.from, e.to = append(e.from, d.From), append(e.to, to)
 	}
 	if m.GivenUp != nil {
 		e.givenUpBefore = m.GivenUp.Before

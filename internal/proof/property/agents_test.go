@@ -39,12 +39,16 @@ func (a *agent) options(command string, cancel context.CancelFunc, between func(
 	if w.simulate {
 		settle = time.Since(w.now)
 	}
+	engine := pick(w.rng, []string{"set", "set", "function"})
+	if w.ours {
+		engine = "set"
+	}
 	var stopAfter int64
 	if w.chance(0.3) {
 		stopAfter = 1 + w.rng.Int64N(6)
 	}
 	return rollup.Options{
-		Command: command, Engine: pick(w.rng, []string{"set", "set", "function"}), Known: pipeline.Shipped(), Walk: walk, Settle: settle,
+		Command: command, Engine: engine, Known: pipeline.Shipped(), Walk: walk, Settle: settle,
 		FixedSize: pick(w.rng, []int{2, 7, 30, 500}), Reconnect: 5 * time.Second, LockPatience: 80 * time.Millisecond,
 		StateDir: a.dir, Log: slog.New(slog.DiscardHandler),
 		Observe: func(st *report.State) {

@@ -28,6 +28,10 @@ func (w *world) happen() {
 		w.moveWatermark()
 	case w.simulate:
 		w.write(w.conn)
+	case w.ours && p < 85:
+		w.restless = true
+		w.write(w.conn)
+		w.restless = false
 	case p < 88:
 		w.begin()
 	default:
@@ -48,6 +52,9 @@ func (w *world) stamp() {
 // anothersTick is what the database's own tick does, by the world's clock: it
 // knows nothing of transactions that are still open.
 func (w *world) anothersTick() {
+	if w.ours {
+		return
+	}
 	w.moved++
 	most := pick(w.rng, []string{"6 hours", "1 day", "20 days", "1000 years"})
 	w.logf("  another's tick, %s at most", most)
@@ -67,7 +74,7 @@ func (w *world) anothersTick() {
 
 // databasesTick is the real one. It goes by the real clock, so not before the simulated one has come near.
 func (w *world) databasesTick() {
-	if w.simulate && !get[bool](w, "select watermark_at + interval '1 day' < $1 from task_usage_hourly_rollup_state", w.at()) {
+	if w.ours || w.simulate && !get[bool](w, "select watermark_at + interval '1 day' < $1 from task_usage_hourly_rollup_state", w.at()) {
 		return
 	}
 	// What it does to invalidations of a long outage is known: it prunes them unprocessed.
@@ -95,7 +102,7 @@ func (w *world) begin() {
 	}
 	// Most do not move anything to another key: what is written into a key while
 	// another transaction is about to move it is missed by the triggers.
-	w.staid = w.chance(0.7)
+	w.staid = !w.ours && w.chance(0.7)
 	defer func() { w.staid = false }()
 	w.logf("  a transaction is left open (moves nothing: %v)", w.staid)
 	conn := w.connect()
@@ -105,6 +112,8 @@ func (w *world) begin() {
 		w.exec(conn, "rollback")
 		return
 	}
+	w.restless = w.ours && w.chance(0.7)
+	defer func() { w.restless = false }()
 	for range 1 + w.rng.IntN(3) {
 		if !w.write(conn) {
 			w.exec(conn, "rollback")
@@ -133,7 +142,7 @@ func (w *world) end() {
 	conn := w.open[i]
 	if w.chance(0.3) {
 		w.logf("  in a transaction left open:")
-		w.staid = !w.moving
+		w.staid = !w.moving && !w.ours
 		defer func() { w.staid = false }()
 		if !w.write(conn) {
 			w.close(i, "rollback")

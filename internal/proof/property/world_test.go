@@ -38,8 +38,10 @@ type world struct {
 	prepared []string
 	names    int
 	moving   bool   // a transaction left open has moved usage to other keys
+	ours     bool   // nobody but agents with the set engine rolls up: what is moved by two at once is right, too
 	moved    int    // how often others have moved the watermark
 	staid    bool   // nothing is to be moved now
+	restless bool   // something is
 	dsn      string // of the agents
 	hidden   bool   // their role may not see when others' transactions began
 
@@ -62,12 +64,13 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	w.conn = w.connect()
 	w.dsn = w.db.DSN
+	w.ours = w.chance(0.4)
 	if w.hidden = w.chance(0.15); w.hidden {
 		w.demote()
 	}
 	w.now = time.Now().Add(-time.Duration(40+w.rng.IntN(60)) * 24 * time.Hour).Truncate(time.Microsecond)
 	w.edges = edges(t, zone, w.now, time.Now())
-	w.logf("seed %d, generation %s, zone %s, from %s", seed, w.gen, zone, w.now.UTC())
+	w.logf("seed %d, generation %s, zone %s, from %s, ours alone: %v", seed, w.gen, zone, w.now.UTC(), w.ours)
 	for range 1 + w.rng.IntN(2) {
 		w.addWorkspace(w.conn)
 	}
@@ -80,6 +83,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.agents = append(w.agents, a)
 		w.pass()
 		a.run(w.meddle())
+		w.skip()
 	}
 	return w
 }

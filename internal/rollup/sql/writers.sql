@@ -1,6 +1,7 @@
--- Sessions that write to the source tables now: pid, virtual transaction.
+-- Sessions that write to the source tables now: pid, virtual transaction, and whether
+-- they write to tasks or issues, by which they may move usage to other keys.
 -- pg_locks can be read by every role, also where pg_stat_activity is hidden.
-select distinct l.pid, l.virtualtransaction
+select l.pid, l.virtualtransaction, bool_or(l.relation is distinct from to_regclass('task_usage'))
 from pg_locks l
 where l.locktype = 'relation'
   and l.database = (select oid from pg_database where datname = current_database())
@@ -9,3 +10,4 @@ where l.locktype = 'relation'
   and l.granted
   and l.pid is not null
   and l.pid <> pg_backend_pid()
+group by 1, 2

@@ -1,0 +1,115 @@
+package rollup_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+)
+
+// The tests of this file move usage to other keys in transactions that do not see each other, or not
+// the usage: what the database's triggers queue then is not all that is wrong.
+
+// moved makes a database that is rolled up, and returns an issue with usage whose project can change.
+func moved(t testing.TB) (db *labtest.DB, a *agent, issue string) {
+	t.Helper()
+	db = labtest.New(t, lab.Gen272)
+	seed(t, db.Conn, lab.Typical(61, 300))
+	a = newAgent(t, db, "set")
+	a.opts.Settle = time.Nanosecond
+	a.run()
+	issue = get[string](t, db.Conn, `select q.issue_id::text from agent_task_queue q join issue i on i.id = q.issue_id
+		join task_usage u on u.task_id = q.id where q.runtime_id is not null and i.project_id is not null order by 1 limit 1`)
+	return db, a, issue
+}
+
+const (
+	moveProject = "update issue set project_id = null where id = $1"
+	// In an hour and a model that have no usage yet, so that nothing of it is queued.
+	useIssue = `insert into task_usage (task_id, provider, model, input_tokens, created_at, updated_at)
+		select id, 'beside', 'm', 7, now(), now() from agent_task_queue where issue_id = $1 and runtime_id is not null order by id limit 1`
+	moveRuntime = `update agent_task_queue q set runtime_id = (select r.id from agent_runtime r join agent a on a.workspace_id = r.workspace_id
+		where a.id = q.agent_id and r.id <> q.runtime_id order by r.id limit 1) where issue_id = $1`
+)
+
+func TestUsageMovedByTwoTransactionsAtOnceEndsInTheRightKey(t *testing.T) {
+	db, a, issue := moved(t)
+	tx, _ := open(t, db)
+	if _, err := tx.Exec(context.Background(), moveRuntime, issue); err != nil {
+		t.Fatal(err)
+	}
+	// It sees the old runtime, as the other sees the old project; then it waits, since both queue the old key.
+	other := db.Connect(t)
+	pid := get[int32](t, other, "select pg_backend_pid()")
+	ended := make(chan error, 1)
+	go func() {
+		_, err := other.Exec(context.Background(), moveProject, issue)
+		ended <- err
+	}()
+	for !get[bool](t, db.Conn, "select exists (select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock')", pid) {
+		time.Sleep(time.Millisecond)
+	}
+	if err := tx.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	a.run()
+	exact(t, db.Conn)
+}
+
+func TestUsageWrittenBesideAMoveIsRolledUpWhereItWasMovedTo(t *testing.T) {
+	for _, hold := range []time.Duration{time.Hour, 0} {
+		t.Run("hold "+hold.String(), func(t *testing.T) {
+			db, a, issue := moved(t)
+			a.opts.Walk.HorizonHold = hold
+			early, _ := open(t, db) // its usage will be older than the move's transaction
+			move, _ := open(t, db)
+			if _, err := move.Exec(context.Background(), moveProject, issue); err != nil {
+				t.Fatal(err)
+			}
+			if exec(t, db.Conn, useIssue, issue) != 1 {
+				t.Fatal("nothing was used")
+			}
+			a.run()
+			if _, err := early.Exec(context.Background(), useIssue+" offset 1", issue); err != nil {
+				t.Fatal(err)
+			}
+			if err := early.Commit(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			a.run()
+			a.run()
+			if err := move.Commit(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			a.run()
+			a.run()
+			exact(t, db.Conn)
+			a.owes()
+		})
+	}
+}
+
+func TestUsageWrittenBesideAPreparedMoveIsRolledUpWhereItWasMovedTo(t *testing.T) {
+	db, a, issue := moved(t)
+	a.atOnce()
+	move, _ := open(t, db)
+	for _, sql := range []string{moveProject, useIssue} {
+		if _, err := move.Exec(context.Background(), sql, issue); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := move.Exec(context.Background(), "prepare transaction 'move'"); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, db.Conn, useIssue+" offset 1", issue)
+	a.run()
+	exec(t, db.Conn, "commit prepared 'move'")
+	a.run()
+	exact(t, db.Conn)
+	a.owes()
+}
