@@ -43,7 +43,7 @@ func (f *faults) err() error {
 	if len(f.lines) > 1 {
 		kind = problem.Config
 	}
-	hint := "edit the lines above; multica-rollup config check tells whether all is well, and man multica-rollup lists every key"
+	hint := "edit the lines above; multica-rollup config check tells whether all is well, and man multica-rollup.toml lists every key"
 	if len(f.hints) > 0 {
 		hint = f.hints[0]
 	}

@@ -35,7 +35,7 @@ func TestATableThatIsLockedCannotBeChecked(t *testing.T) {
 
 func TestAServiceManagerThatDoesNotAnswerIsToldOnce(t *testing.T) {
 	p := newPatient(t, lab.Gen213)
-	p.place() // what else asks it
+	p.interruptBackfill() // what else asks it
 	p.units, p.silent = nil, errors.New("the bus does not answer")
 	var unknown []string
 	for _, f := range p.examine().Findings {

@@ -4,28 +4,31 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
-// TestEveryCauseIsNamedAloneAndMended holds the checks that a shared server can show.
+// TestEveryCauseIsNamedAloneAndMended holds the causes that a shared server can show.
 func TestEveryCauseIsNamedAloneAndMended(t *testing.T) {
-	for _, group := range [][]cause{hostCauses(), schemaCauses(), sessionCauses(), dataCauses()} {
-		for _, c := range group {
-			t.Run(c.id+"/"+c.name, func(t *testing.T) {
-				if c.gen == "" {
-					c.gen = lab.Gen272
-				}
-				c.treat(t, newPatient(t, c.gen))
-			})
+	for _, c := range sharedCauses() {
+		t.Run(c.id+"/"+c.name, func(t *testing.T) { c.treat(t, newPatient(t, c.gen)) })
+	}
+}
+
+func sharedCauses() []cause {
+	all := slices.Concat(hostCauses(), unitCauses(), schemaCauses(), sessionCauses(), dataCauses(), memoryCauses())
+	for i := range all {
+		if all[i].gen == "" {
+			all[i].gen = lab.Gen272
 		}
 	}
+	return slices.Concat(all, recountCauses(lab.Gen102), recountCauses(lab.Gen272))
 }
 
 // hostCauses are those on the agent's own host.
@@ -52,13 +55,30 @@ func hostCauses() []cause {
 			name: "a state directory that cannot be written", id: "state-dir", verdict: doctor.Warning, fix: "install -d -m 0750",
 			make: func(p *patient) { p.chmod(filepath.Join(p.dir, "state"), 0o550) },
 		}, {
-			name: "no room for state", id: "state-dir", verdict: doctor.Warning, fix: "make room on the file system",
-			make: func(p *patient) { p.env.Limits.FreeDisk = 1 << 62 },
-			mend: func(p *patient) { p.env.Limits.FreeDisk = 1 },
+			name: "a crontab beside the timer", id: "duplicates", verdict: doctor.Warning, fix: "rm ", says: "rollup_task_usage_hourly",
+			make: func(p *patient) {
+				p.write("root/etc/cron.d/multica", "SHELL=/bin/sh\n# every five minutes\n*/5 * * * * postgres psql -d multica -c 'select rollup_task_usage_hourly()'\n")
+			},
 		}, {
-			name: "clocks apart", id: "clock", verdict: doctor.Warning, fix: "timedatectl set-ntp true", says: "10m",
-			make: func(p *patient) { p.env.Now = func() time.Time { return time.Now().Add(10 * time.Minute) } },
+			name: "the backend's own scheduler beside the timer", gen: lab.Gen213, id: "duplicates", verdict: doctor.Warning, fix: `run.standby_lag = "15m"`,
+			make: func(p *patient) {
+				p.exec("insert into sys_cron_executions (job_name, status, started_at) values ('rollup_task_usage_hourly', 'succeeded', now() - interval '2 minutes')")
+			},
 		}, {
+			name: "nobody rolls up in a container", id: "scheduler", verdict: doctor.Critical, fix: " run --every 5m", says: "no systemd here",
+			make: func(p *patient) {
+				p.units = nil
+				p.neglect()
+			},
+		},
+	}
+}
+
+// unitCauses are those that systemd tells of, here by a stand-in, for quick
+// feedback: the end-to-end tests make them on booted hosts.
+func unitCauses() []cause {
+	causes := []cause{
+		{
 			name: "never enabled", id: "timer", verdict: doctor.Critical, fix: "systemctl enable --now multica-rollup.timer",
 			make: func(p *patient) {
 				p.units.Timer = &units.Timer{Name: "multica-rollup.timer"}
@@ -81,30 +101,37 @@ func hostCauses() []cause {
 				p.units.Service.State, p.units.Service.Result, p.units.Service.Exit = "failed", "exit-code", 78
 			},
 		}, {
-			name: "nobody rolls up", id: "scheduler", verdict: doctor.Critical, fix: "systemctl enable --now multica-rollup.timer",
+			name: "nobody rolls up, nor is there a timer", id: "scheduler", verdict: doctor.Critical, fix: " run --every 5m", says: "multica-rollup.timer, which the package brings, is not installed",
 			make: func(p *patient) {
 				p.units = &units.Units{}
 				p.neglect()
 			},
-			then: []string{"watermark-behind"},
 		}, {
-			name: "nobody rolls up in a container", id: "scheduler", verdict: doctor.Critical, fix: " run --every 5m", says: "no systemd here",
+			name: "masked", id: "timer", verdict: doctor.Critical, fix: "systemctl unmask multica-rollup.timer && systemctl enable --now multica-rollup.timer",
+			make: func(p *patient) { p.units.Timer = &units.Timer{Name: "multica-rollup.timer", Masked: true} },
+		}, {
+			name: "overridden so that it fires no more", id: "timer", verdict: doctor.Critical, fix: "systemctl revert multica-rollup.timer && systemctl restart multica-rollup.timer", says: "own.conf",
 			make: func(p *patient) {
-				p.units = nil
-				p.neglect()
+				p.units.Timer.Next, p.units.Timer.Overrides = time.Time{}, []string{"/etc/systemd/system/multica-rollup.timer.d/own.conf"}
 			},
 		}, {
-			name: "a crontab beside the timer", id: "duplicates", verdict: doctor.Warning, fix: "rm ", says: "rollup_task_usage_hourly",
+			name: "a drop-in keeps it from being started", id: "service", verdict: doctor.Critical, fix: "systemctl revert multica-rollup.service && systemctl start multica-rollup.service", says: "own.conf",
 			make: func(p *patient) {
-				p.write("root/etc/cron.d/multica", "SHELL=/bin/sh\n# every five minutes\n*/5 * * * * postgres psql -d multica -c 'select rollup_task_usage_hourly()'\n")
+				s := p.units.Service
+				s.State, s.Result, s.Exit, s.Overrides = "failed", "exit-code", 226, []string{"/etc/systemd/system/multica-rollup.service.d/own.conf"}
 			},
 		}, {
-			name: "the backend's own scheduler beside the timer", gen: lab.Gen213, id: "duplicates", verdict: doctor.Warning, fix: `run.standby_lag = "15m"`,
+			name: "an interrupted backfill of the unit", id: "backfill", verdict: doctor.Warning, fix: "systemctl start multica-rollup-backfill.service",
 			make: func(p *patient) {
-				p.exec("insert into sys_cron_executions (job_name, status, started_at) values ('rollup_task_usage_hourly', 'succeeded', now() - interval '2 minutes')")
+				p.interruptBackfill()
+				p.units.Backfill = &units.Service{Name: "multica-rollup-backfill.service", State: "inactive", Result: "success"}
 			},
 		},
 	}
+	for i := range causes {
+		causes[i].standIn = true
+	}
+	return causes
 }
 
 // dataCauses are those that the data shows.
@@ -151,22 +178,6 @@ func dataCauses() []cause {
 				p.exec("alter table task_usage_hourly drop constraint no_more")
 			},
 		}, {
-			name: "a run that lost the database", id: "last-error", verdict: doctor.Critical, fix: " run", says: "connection refused",
-			make: func(p *patient) {
-				p.remember(func(m *state.Memory) {
-					m.Run = &state.Run{Started: time.Now(), Finished: time.Now().Add(time.Second), Error: "connection refused"}
-				})
-			},
-		}, {
-			name: "an interrupted backfill", id: "backfill", verdict: doctor.Warning, fix: " backfill", says: "1 of 60",
-			make: func(p *patient) { p.place() },
-		}, {
-			name: "an interrupted backfill of the unit", id: "backfill", verdict: doctor.Warning, fix: "systemctl start multica-rollup-backfill.service",
-			make: func(p *patient) {
-				p.place()
-				p.units.Backfill = &units.Service{Name: "multica-rollup-backfill.service", State: "inactive", Result: "success"}
-			},
-		}, {
 			name: "a partial backfill", id: "given-up", verdict: doctor.Warning, fix: "backfill --restart", says: "force-partial",
 			make: func(p *patient) {
 				p.unroll()
@@ -174,28 +185,10 @@ func dataCauses() []cause {
 				p.cli("multica-rollup --config " + p.configPath() + " backfill --months-back 1 --force-partial")
 			},
 		}, {
-			name: "a migration's stamp after our last run", id: "watermark-moved", verdict: doctor.Warning, fix: " run",
-			make: func(p *patient) {
-				p.configure()
-				p.cli("multica-rollup --config " + p.configPath() + " run")
-				var truth time.Time
-				p.use(time.Hour)
-				p.exec("update task_usage_hourly_rollup_state set watermark_at = now() - interval '2 hours', last_run_finished_at = now() - interval '110 minutes'")
-				p.get(&truth, "select watermark_at from task_usage_hourly_rollup_state")
-				p.remember(func(m *state.Memory) { m.Truth, m.Run = truth, nil })
-				p.exec("update task_usage_hourly_rollup_state set watermark_at = now() - interval '5 minutes'")
-			},
-		}, {
 			name: "a stamp before we ever ran", id: "watermark-moved", verdict: doctor.Warning, fix: " backfill",
 			make: func(p *patient) {
+				// The watermark is where a migration's hook stamps it; two hours pass since the last roll-up.
 				p.exec("update task_usage_hourly_rollup_state set last_run_finished_at = now() - interval '2 hours'")
-			},
-		}, {
-			name: "a gap that is still owed", id: "watermark-moved", verdict: doctor.Warning, fix: " run",
-			make: func(p *patient) {
-				p.remember(func(m *state.Memory) {
-					m.Owe(state.Debt{Kind: state.Gap, From: time.Now().Add(-3 * time.Hour), To: time.Now().Add(-2 * time.Hour)})
-				})
 			},
 		}, {
 			name: "from before v0.4.10", gen: lab.Gen213, id: "costs", verdict: doctor.Warning, fix: "backfill --restart", says: "without a price",
@@ -233,19 +226,6 @@ func (p *patient) invalidate(age string) {
 	p.exec(`insert into task_usage_hourly_dirty
 		select bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model, now() - $1::interval
 		from task_usage_hourly order by bucket_hour limit 5`, age)
-}
-
-// place leaves the place of a backfill that ended in the middle, an hour ago.
-func (p *patient) place() {
-	p.t.Helper()
-	now := time.Now()
-	err := p.store().SavePlace(state.Place{
-		Engine: "set", PassFrom: now.AddDate(0, -3, 0), PassTo: now.Add(-time.Hour), Cursor: now.AddDate(0, -1, 0),
-		Done: 1, Total: 60, StartedAt: now.Add(-2 * time.Hour), UpdatedAt: now.Add(-time.Hour),
-	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
 }
 
 // get reads one value as the superuser.

@@ -2,13 +2,9 @@ package doctor
 
 import (
 	"context"
-	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/report"
 )
-
-// backfillQuiet is how long an unfinished backfill may say nothing: its longest slice.
-const backfillQuiet = 10 * time.Minute
 
 // backfillCheck: an interrupted backfill goes on only when somebody starts it.
 func backfillCheck() Check {
@@ -23,7 +19,7 @@ func backfillCheck() Check {
 			}
 			u, _ := env.units(ctx) // that systemd does not answer is told by the timer's check
 			done := report.Count(place.Done) + " of " + report.Count(place.Total) + " usage rows"
-			if u != nil && u.Backfill != nil && u.Backfill.Working() || env.Now().Sub(place.UpdatedAt) < backfillQuiet {
+			if u != nil && u.Backfill != nil && u.Backfill.Working() || env.Now().Sub(place.UpdatedAt) < env.Limits.Quiet {
 				return well("at work: %s", done)
 			}
 			fix := env.command("backfill")

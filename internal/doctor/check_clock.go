@@ -23,6 +23,6 @@ func clockCheck() Check {
 		}
 		return warning(Fix{Command: "timedatectl set-ntp true"}, "the clocks of this host and of the database differ by %s", report.Duration(skew)).
 			with("host %s, database %s", report.Stamp(after), report.Stamp(theirs)).
-			with("set the clock that is wrong; the roll-up goes by the database's")
+			with("that is for the machine whose clock is wrong; the roll-up goes by the database's")
 	}}
 }

@@ -16,14 +16,23 @@ func lastErrorCheck() Check {
 				return env.unknown(err)
 			}
 			if row.lastError != "" {
-				return critical(env.command("run"), "the last run failed: %s", strings.TrimPrefix(row.lastError, "multica-rollup: ")).
+				return critical(env.runAgain(ctx), "the last run failed: %s", strings.TrimPrefix(row.lastError, "multica-rollup: ")).
 					with("at %s", report.Stamp(row.lastRun()))
 			}
 			// A run that lost the database could not tell it.
 			m, _, err := env.remembered()
 			if err == nil && m.Run != nil && !m.Run.OK && m.Run.Finished.After(row.lastRun()) {
-				return critical(env.command("run"), "the last run failed: %s", m.Run.Error).with("at %s", report.Stamp(m.Run.Finished))
+				return critical(env.runAgain(ctx), "the last run failed: %s", m.Run.Error).with("at %s", report.Stamp(m.Run.Finished))
 			}
 			return well("last run at %s", report.Stamp(row.lastRun()))
 		}}
+}
+
+// runAgain is the service's next run where it was its last that failed: systemd
+// calls it failed until then. Else it is a run by hand.
+func (e *Env) runAgain(ctx context.Context) Fix {
+	if u, _ := e.units(ctx); u != nil && u.Service.Failed() {
+		return Fix{Command: "systemctl start " + u.Service.Name}
+	}
+	return e.command("run")
 }

@@ -31,21 +31,23 @@ func schedulerCheck() Check {
 			if row.newest == nil || row.now.Sub(last) <= env.Limits.LastRun {
 				return well("last run at %s", report.Stamp(last))
 			}
-			f := critical(env.schedule(u), "nobody schedules the roll-up: no timer, no cron, no job of pg_cron; last run %s", report.Stamp(last))
-			if u == nil {
+			f := critical(env.schedule(), "nobody schedules the roll-up: no timer, no cron, no job of pg_cron; last run %s", report.Stamp(last))
+			switch {
+			case u != nil:
+				f = f.with("%s, which the package brings, is not installed on this host", units.For(env.Instance).Timer)
+			case env.Units == nil && env.Config.Path != "":
+				f = f.with("no unit reads %s; of /etc/multica/rollup.d/NAME.toml there is multica-rollup@NAME.timer", env.Config.Path)
+			default:
 				f = f.with("there is no systemd here; in a container the program schedules itself by --every, on Kubernetes a CronJob starts it")
 			}
 			return f
 		}}
 }
 
-// schedule is how to have the roll-up scheduled with what there is: systemd,
-// else a pg_cron that works, else this program, as in a container.
-func (e *Env) schedule(u *units.Units) Fix {
-	switch {
-	case u != nil:
-		return Fix{Command: "systemctl enable --now " + units.For(e.Instance).Timer}
-	case e.cron.launched != "":
+// schedule is how to have the roll-up scheduled where there is no timer to
+// enable: by a pg_cron that works, else by this program, as in a container.
+func (e *Env) schedule() Fix {
+	if e.cron.launched != "" {
 		return e.command("pgcron install")
 	}
 	return e.command("run --every 5m")

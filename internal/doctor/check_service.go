@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/multica-rollup/multica-rollup/internal/report"
 )
@@ -14,6 +15,9 @@ var exits = map[int]string{
 	203: "the program could not be executed", 217: "the user multica-rollup does not exist", 226: "the sandbox could not be set up",
 	238: "the state directory could not be made", 243: "the configuration could not be handed over",
 }
+
+// systemdsExits is from where on an exit code is systemd's own: the program was not even started.
+const systemdsExits = 200
 
 // serviceCheck: the unit's last run, as systemd saw it.
 func serviceCheck() Check {
@@ -39,6 +43,10 @@ func serviceCheck() Check {
 				why = fmt.Sprintf("%s (%s)", text, why)
 			}
 			f := critical(Fix{Command: "systemctl start " + s.Name}, "%s failed at %s: %s", s.Name, report.Stamp(s.Ended), why)
+			if s.Exit >= systemdsExits && len(s.Overrides) > 0 {
+				f.Fix = revert("start", s.Name)
+				f = f.with("what overrides the package's service, and is deleted by the fix: %s", strings.Join(s.Overrides, ", "))
+			}
 			if s.Status != "" {
 				f = f.with("its last word: %s", s.Status)
 			}

@@ -63,10 +63,14 @@ func canBeMade(dir string) bool {
 	return false
 }
 
+// makeDir makes the directory that of whoever looks: the service's user, where it exists.
 func makeDir(dir string) Fix {
-	owner := strconv.Itoa(os.Geteuid())
+	owner, group := strconv.Itoa(os.Geteuid()), strconv.Itoa(os.Getegid())
 	if u, err := user.LookupId(owner); err == nil {
 		owner = u.Username
 	}
-	return Fix{Command: "install -d -m 0750 -o " + shellWord(owner) + " " + shellWord(dir)}
+	if g, err := user.LookupGroupId(group); err == nil {
+		group = g.Name
+	}
+	return Fix{Command: "install -d -m 0750 -o " + shellWord(owner) + " -g " + shellWord(group) + " " + shellWord(dir)}
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"strings"
 
 	"github.com/multica-rollup/multica-rollup/internal/report"
 )
@@ -18,6 +19,11 @@ func timerCheck() Check {
 		}
 		t, others := u.Timer, env.schedulers()
 		switch {
+		case t.Masked && !t.Active && len(others) > 0:
+			return well("%s is masked; %s rolls up", t.Name, others[0].what)
+		case t.Masked && !t.Active:
+			return critical(Fix{Command: "systemctl unmask " + t.Name + " && systemctl enable --now " + t.Name},
+				"%s is masked, so nothing can start it, and nobody else rolls up", t.Name)
 		case !t.Enabled && !t.Active && len(others) > 0:
 			return well("%s is off; %s rolls up", t.Name, others[0].what)
 		case !t.Enabled && !t.Active:
@@ -29,9 +35,20 @@ func timerCheck() Check {
 		}
 		now := env.Now()
 		if working := u.Service != nil && u.Service.Working(); !working && (t.Next.IsZero() || now.Sub(t.Next) > env.Limits.LastRun) {
-			return critical(Fix{Command: "systemctl restart " + t.Name}, "%s does not fire", t.Name).
+			f := critical(Fix{Command: "systemctl restart " + t.Name}, "%s does not fire", t.Name).
 				with("last at %s, next at %s, now %s", report.Stamp(t.Last), report.Stamp(t.Next), report.Stamp(now))
+			if t.Next.IsZero() && len(t.Overrides) > 0 { // started again, it would fire once and never more
+				f.Fix = revert("restart", t.Name)
+				f = f.with("what overrides the package's timer, and is deleted by the fix: %s", strings.Join(t.Overrides, ", "))
+			}
+			return f
 		}
 		return well("%s is next at %s", t.Name, report.Stamp(t.Next))
 	}}
+}
+
+// revert takes away what the administrator put over a unit of the package's, and
+// then starts it.
+func revert(verb, unit string) *Fix {
+	return &Fix{Command: "systemctl revert " + unit + " && systemctl " + verb + " " + unit}
 }

@@ -15,7 +15,7 @@ const settle = 5 * time.Minute
 // what lies between is in no bucket.
 func watermarkMovedCheck() Check {
 	return Check{ID: "watermark-moved", Title: "nobody moved the watermark without a roll-up", Needs: []string{"memory"},
-		ExplainedBy: []string{"watermark-future", "watermark-epoch", "hourly-empty", "guard", "given-up"}, Run: func(ctx context.Context, env *Env) Finding {
+		ExplainedBy: []string{"watermark-future", "watermark-epoch", "hourly-empty", "guard", "given-up", "backfill"}, Run: func(ctx context.Context, env *Env) Finding {
 			row, err := env.state(ctx)
 			if err != nil {
 				return env.unknown(err)

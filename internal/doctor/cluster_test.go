@@ -24,6 +24,10 @@ type cluster struct {
 	t      *testing.T
 	server *lab.Server
 	owner  *syscall.SysProcAttr // whom the server runs as
+
+	pooler      *bouncer // before it, where there is one
+	environment []string // of the server, when it is next started by ctl
+	clockFile   string   // by how much its clock is wrong
 }
 
 // newCluster starts a server with these settings.
@@ -58,6 +62,7 @@ func (c *cluster) as(program string, args ...string) {
 	c.t.Helper()
 	cmd := exec.CommandContext(c.t.Context(), c.server.Binary(program), args...)
 	cmd.Dir, cmd.SysProcAttr = "/", c.owner
+	cmd.Env = append(os.Environ(), c.environment...)
 	// pg_ctl's server inherits standard output: a pipe would never end.
 	log, err := os.CreateTemp(c.t.TempDir(), program)
 	if err != nil {

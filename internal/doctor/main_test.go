@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,7 +24,14 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
-func TestMain(m *testing.M) { labtest.Main(m) }
+func TestMain(m *testing.M) {
+	// The tests that run side by side wait, for pg_cron's next minute and for
+	// servers to start: more of them at once than there are processors.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	labtest.Main(m)
+}
 
 // patient is a well installation: a database with usage, all of it rolled up, a
 // configuration file, a state directory and a timer.
@@ -33,6 +41,7 @@ type patient struct {
 	name   string // of the database
 	server *lab.Server
 	conn   *pgx.Conn // the superuser's
+	open   *pgx.Conn // has a transaction open
 	dir    string
 
 	dsn    string            // of the configuration
@@ -166,14 +175,14 @@ func (p *patient) cli(command string) {
 	}
 }
 
-// remember changes what the agent remembers of the database.
-func (p *patient) remember(change func(*state.Memory)) {
+// run runs one tick of the agent.
+func (p *patient) run() {
 	p.t.Helper()
-	if err := p.store().Update(change); err != nil {
-		p.t.Fatal(err)
-	}
+	p.configure()
+	p.cli("multica-rollup --config " + p.configPath() + " run")
 }
 
+// store is what the agent remembers of the database.
 func (p *patient) store() *state.Store {
 	p.t.Helper()
 	var cluster string

@@ -29,6 +29,8 @@ type cause struct {
 	mend func(*patient)
 	// then are the checks that the fix leads to: what it uncovers, each with its own fix.
 	then []string
+	// standIn says that the cause is told to doctor by a stand-in instead of made.
+	standIn bool
 }
 
 // treat produces the cause on p, demands that doctor names it alone, carries out
@@ -98,8 +100,6 @@ func (p *patient) carryOut(f doctor.Finding, mend func(*patient)) {
 		p.cli(once)
 	case strings.HasPrefix(fix.Command, "systemctl "):
 		p.systemctl(strings.TrimPrefix(fix.Command, "systemctl "))
-	case fix.Command == "timedatectl set-ntp true":
-		p.env.Now = time.Now
 	case strings.HasPrefix(fix.Command, "chmod "), strings.HasPrefix(fix.Command, "rm "), strings.HasPrefix(fix.Command, "install "):
 		if !strings.Contains(fix.Command, p.dir) {
 			p.t.Fatalf("%s: touches what is not the test's", fix)
@@ -120,6 +120,14 @@ func (p *patient) systemctl(command string) {
 		p.units.Timer = &units.Timer{Name: "multica-rollup.timer"}
 	}
 	timer := p.units.Timer
+	if unit, found := strings.CutPrefix(command, "unmask "); found {
+		timer.Masked = false
+		_, command, _ = strings.Cut(unit, " && systemctl ")
+	}
+	if unit, found := strings.CutPrefix(command, "revert "); found {
+		timer.Overrides, p.units.Service.Overrides = nil, nil
+		_, command, _ = strings.Cut(unit, " && systemctl ")
+	}
 	switch command {
 	case "enable --now multica-rollup.timer":
 		timer.Enabled, timer.Active, timer.Last, timer.Next = true, true, now, now.Add(5*time.Minute)
@@ -172,10 +180,19 @@ func (p *patient) connect() *pgx.Conn {
 	return conn
 }
 
+// commit ends the transaction that was begun last.
+func (p *patient) commit() {
+	p.t.Helper()
+	if _, err := p.open.Exec(p.t.Context(), "commit"); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // begin opens a transaction that stays open and has begun with the statement.
 func (p *patient) begin(sql string) *pgx.Conn {
 	p.t.Helper()
 	conn := p.connect()
+	p.open = conn
 	for _, s := range []string{"begin", sql} {
 		if _, err := conn.Exec(p.t.Context(), s); err != nil {
 			p.t.Fatalf("%s: %v", s, err)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // schemaCauses are those of tables, functions, roles and rights.
@@ -167,19 +166,6 @@ func sessionCauses() []cause {
 				time.Sleep(50 * time.Millisecond)
 			},
 			mend: func(p *patient) { p.exec("commit prepared 'forgotten'") },
-		}, {
-			name: "a transaction that outlived the hold", id: "debts", verdict: doctor.Warning, fix: "select pg_terminate_backend(",
-			make: func(p *patient) {
-				p.begin("select now()")
-				d := state.Debt{Kind: state.OpenTransaction, Description: "a test's transaction"}
-				row := p.conn.QueryRow(p.t.Context(), "select pid, backend_start, xact_start from pg_stat_activity where datname = $1 and state = 'idle in transaction'", p.name)
-				if err := row.Scan(&d.PID, &d.BackendStart, &d.Started); err != nil {
-					p.t.Fatal(err)
-				}
-				d.From, d.To = d.Started, d.Started.Add(time.Microsecond)
-				p.remember(func(m *state.Memory) { m.Owe(d) })
-			},
-			then: []string{"debts"},
 		},
 	}
 }

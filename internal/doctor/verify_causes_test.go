@@ -3,39 +3,33 @@ package doctor_test
 import (
 	"os"
 	"path/filepath"
-	"testing"
 
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
-// TestWhatARecountMends holds the causes whose fix is verify --repair.
-func TestWhatARecountMends(t *testing.T) {
-	for _, gen := range []lab.Generation{lab.Gen102, lab.Gen272} {
-		for _, c := range []cause{
-			{
-				name: "a deleted agent", id: "orphans", verdict: doctor.Warning, fix: "verify --repair", says: "still in the dashboard",
-				make: func(p *patient) {
-					p.exec("delete from agent where id = (select agent_id from task_usage_hourly order by bucket_hour limit 1)")
-				},
-			}, {
-				name: "a changed counter", id: "drift", verdict: doctor.Warning, fix: "verify --repair", says: "1 hourly key wrong",
-				make: func(p *patient) {
-					p.exec(`update task_usage_hourly set input_tokens = input_tokens + 1
-						where ctid = (select ctid from task_usage_hourly order by bucket_hour limit 1)`)
-					p.fails("verify")
-				},
-			}, {
-				name: "a damaged memory", id: "memory", verdict: doctor.Warning, fix: "verify --repair", says: "damaged",
-				make: func(p *patient) {
-					p.remember(func(*state.Memory) {})
-					p.damage()
-				},
+// recountCauses are those whose fix is verify --repair.
+func recountCauses(gen lab.Generation) []cause {
+	return []cause{
+		{
+			name: "a deleted agent, " + string(gen), gen: gen, id: "orphans", verdict: doctor.Warning, fix: "verify --repair", says: "still in the dashboard",
+			make: func(p *patient) {
+				p.exec("delete from agent where id = (select agent_id from task_usage_hourly order by bucket_hour limit 1)")
 			},
-		} {
-			t.Run(string(gen)+"/"+c.id+"/"+c.name, func(t *testing.T) { c.treat(t, newPatient(t, gen)) })
-		}
+		}, {
+			name: "a changed counter, " + string(gen), gen: gen, id: "drift", verdict: doctor.Warning, fix: "verify --repair", says: "1 hourly key wrong",
+			make: func(p *patient) {
+				p.exec(`update task_usage_hourly set input_tokens = input_tokens + 1
+					where ctid = (select ctid from task_usage_hourly order by bucket_hour limit 1)`)
+				p.fails("verify")
+			},
+		}, {
+			name: "a damaged memory, " + string(gen), gen: gen, id: "memory", verdict: doctor.Warning, fix: "verify --repair", says: "damaged",
+			make: func(p *patient) {
+				p.run()
+				p.damage()
+			},
+		},
 	}
 }
 

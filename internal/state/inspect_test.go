@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
@@ -49,5 +51,22 @@ func TestInspectingMakesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("looking made the directory: %v", err)
+	}
+}
+
+// TestTheServicesUserKeepsItsStateInOnePlace: the user's home is the packaged
+// directory, and what is below it would be a second place where that cannot be written.
+func TestTheServicesUserKeepsItsStateInOnePlace(t *testing.T) {
+	const packaged = "/var/lib/multica-rollup"
+	t.Setenv("STATE_DIRECTORY", "")
+	t.Setenv("XDG_STATE_HOME", "")
+	for home, want := range map[string]string{packaged: packaged, "/nowhere/home": "/nowhere/home/.local/state/multica-rollup"} {
+		t.Setenv("HOME", home)
+		if unix.Access(packaged, unix.W_OK) == nil {
+			want = packaged // this host has the package
+		}
+		if got := state.Dir(""); got != want {
+			t.Errorf("with the home %s state is kept in %s, want %s", home, got, want)
+		}
 	}
 }

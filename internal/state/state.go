@@ -150,7 +150,8 @@ func Dir(configured string) string {
 	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
 		return filepath.Join(d, "multica-rollup")
 	}
-	if home, err := os.UserHomeDir(); err == nil && home != "" && home != "/" {
+	// The service's user has its home there: where that cannot be written, it has nowhere else.
+	if home, err := os.UserHomeDir(); err == nil && home != "" && home != "/" && home != packaged {
 		return filepath.Join(home, ".local", "state", "multica-rollup")
 	}
 	return packaged

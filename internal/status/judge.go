@@ -97,6 +97,8 @@ func judgeScheduling(s *report.Status, unitsErr error) {
 	case s.Units != nil && s.Units.Timer != nil:
 		t := s.Units.Timer
 		switch {
+		case t.Masked && !t.Active && !other:
+			s.Find(report.Warning, "systemctl unmask "+t.Name+" && systemctl enable --now "+t.Name, t.Name+" is masked, and nobody else schedules the roll-up")
 		case !t.Active && !other:
 			s.Find(report.Warning, "systemctl enable --now "+t.Name, t.Name+" is not started, and nobody else schedules the roll-up")
 		case t.Active && !t.Enabled:

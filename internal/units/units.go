@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
@@ -33,21 +34,24 @@ func For(instance string) Names {
 
 // Timer is a timer unit. Its times are of the host's clock.
 type Timer struct {
-	Name    string    `json:"name"`
-	Enabled bool      `json:"enabled"`       // starts at boot
-	Active  bool      `json:"active"`        // waiting or firing
-	Next    time.Time `json:"next,omitzero"` // next elapse; zero where there is none
-	Last    time.Time `json:"last,omitzero"` // when it last fired
+	Name      string    `json:"name"`
+	Enabled   bool      `json:"enabled"`             // starts at boot
+	Active    bool      `json:"active"`              // waiting or firing
+	Masked    bool      `json:"masked,omitempty"`    // nobody can start or enable it
+	Next      time.Time `json:"next,omitzero"`       // next elapse; zero where there is none
+	Last      time.Time `json:"last,omitzero"`       // when it last fired
+	Overrides []string  `json:"overrides,omitempty"` // files of the administrator's that change the unit
 }
 
 // Service is a service unit. Its times are of the host's clock.
 type Service struct {
-	Name   string    `json:"name"`
-	State  string    `json:"state"`            // active, activating, inactive, failed …
-	Result string    `json:"result"`           // success, exit-code, timeout …
-	Exit   int       `json:"exit"`             // of its last main process: exit status, or signal
-	Status string    `json:"status,omitempty"` // STATUS= as it last told
-	Ended  time.Time `json:"ended,omitzero"`   // of its last main process
+	Name      string    `json:"name"`
+	State     string    `json:"state"`               // active, activating, inactive, failed …
+	Result    string    `json:"result"`              // success, exit-code, timeout …
+	Exit      int       `json:"exit"`                // of its last main process: exit status, or signal
+	Status    string    `json:"status,omitempty"`    // STATUS= as it last told
+	Ended     time.Time `json:"ended,omitzero"`      // of its last main process
+	Overrides []string  `json:"overrides,omitempty"` // files of the administrator's that change the unit
 }
 
 // Working says whether the service is at work now.
@@ -75,6 +79,9 @@ const booted = "/run/systemd/system"
 
 // startsAtBoot are the states of unit files that need no enabling, or have it.
 var startsAtBoot = []string{"enabled", "enabled-runtime", "static", "generated"}
+
+// masked is the LoadState of a unit that is linked to /dev/null.
+const masked = "masked"
 
 // bus is what is asked of systemd.
 type bus interface {
@@ -111,7 +118,8 @@ func read(ctx context.Context, conn bus, names Names, monotonic func(uint64) tim
 	if unit != nil {
 		u.Timer = &Timer{
 			Name: names.Timer, Enabled: slices.Contains(startsAtBoot, text(unit, "UnitFileState")),
-			Active: text(unit, "ActiveState") == "active", Last: realtime(timer, "LastTriggerUSec"),
+			Active: text(unit, "ActiveState") == "active", Masked: text(unit, "LoadState") == masked,
+			Last: realtime(timer, "LastTriggerUSec"), Overrides: overrides(unit),
 		}
 		if u.Timer.Active {
 			u.Timer.Next = earliest(realtime(timer, "NextElapseUSecRealtime"), monotonicOf(timer, "NextElapseUSecMonotonic", monotonic))
@@ -128,13 +136,13 @@ func read(ctx context.Context, conn bus, names Names, monotonic func(uint64) tim
 
 func service(ctx context.Context, conn bus, name string) (*Service, error) {
 	unit, own, err := properties(ctx, conn, name, "Service")
-	if err != nil || unit == nil {
+	if err != nil || unit == nil || text(unit, "LoadState") == masked {
 		return nil, err
 	}
 	exit, _ := own["ExecMainStatus"].(int32)
 	return &Service{
 		Name: name, State: text(unit, "ActiveState"), Result: text(own, "Result"), Exit: int(exit),
-		Status: text(own, "StatusText"), Ended: realtime(own, "ExecMainExitTimestamp"),
+		Status: text(own, "StatusText"), Ended: realtime(own, "ExecMainExitTimestamp"), Overrides: overrides(unit),
 	}, nil
 }
 
@@ -143,13 +151,24 @@ func properties(ctx context.Context, conn bus, name, kind string) (unit, own map
 	if unit, err = conn.GetUnitPropertiesContext(ctx, name); err != nil {
 		return nil, nil, fmt.Errorf("asking systemd about %s: %w", name, err)
 	}
-	if text(unit, "LoadState") != "loaded" {
+	switch text(unit, "LoadState") {
+	case "loaded", masked:
+	default:
 		return nil, nil, nil
 	}
 	if own, err = conn.GetUnitTypePropertiesContext(ctx, name, kind); err != nil {
 		return nil, nil, fmt.Errorf("asking systemd about %s: %w", name, err)
 	}
 	return unit, own, nil
+}
+
+// administrators is where an administrator's own unit files and drop-ins are: `systemctl revert` removes them.
+const administrators = "/etc/systemd/system/"
+
+// overrides returns the administrator's files that change a unit of the package's.
+func overrides(unit map[string]any) []string {
+	files, _ := unit["DropInPaths"].([]string)
+	return slices.DeleteFunc(slices.Clone(files), func(path string) bool { return !strings.HasPrefix(path, administrators) })
 }
 
 func text(properties map[string]any, name string) string {

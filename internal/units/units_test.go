@@ -90,6 +90,30 @@ func TestAStoppedTimerHasNoNextElapse(t *testing.T) {
 	}
 }
 
+func TestWhatTheAdministratorDidToAUnitIsRead(t *testing.T) {
+	m := manager{
+		unit: map[string]map[string]any{
+			"multica-rollup.timer": {"LoadState": "masked", "ActiveState": "inactive", "UnitFileState": "masked"},
+			"multica-rollup.service": {"LoadState": "loaded", "ActiveState": "inactive", "DropInPaths": []string{
+				"/usr/lib/systemd/system/service.d/10-all.conf", "/etc/systemd/system/multica-rollup.service.d/own.conf",
+			}},
+			"multica-rollup-backfill.service": {"LoadState": "masked", "ActiveState": "inactive"},
+		},
+		own: map[string]map[string]any{},
+	}
+	got, err := read(t.Context(), m, For(""), sinceBoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Units{
+		Timer:   &Timer{Name: "multica-rollup.timer", Masked: true},
+		Service: &Service{Name: "multica-rollup.service", State: "inactive", Overrides: []string{"/etc/systemd/system/multica-rollup.service.d/own.conf"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAManagerThatDoesNotAnswerIsAnError(t *testing.T) {
 	down := errors.New("no reply")
 	if _, err := read(t.Context(), manager{err: down}, For(""), sinceBoot); !errors.Is(err, down) {

@@ -40,6 +40,7 @@ need_group() {
       need_group image
       need pgbouncer pgbouncer
       need prometheus promtool
+      need faketime faketime # a clock that tests can set
       need_pg_cron
       ;;
     image)

@@ -1,0 +1,104 @@
+package doctor_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/cli"
+	"github.com/multica-rollup/multica-rollup/internal/doctor"
+	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// memoryCauses are those that the agent remembers. All of what it remembers was
+// written by the program itself, interrupted where that takes it.
+func memoryCauses() []cause {
+	return []cause{
+		{
+			name: "an interrupted backfill", id: "backfill", verdict: doctor.Warning, fix: " backfill", says: "it goes on where it was",
+			make: (*patient).interruptBackfill,
+		}, {
+			name: "a migration's stamp after our last run", id: "watermark-moved", verdict: doctor.Warning, fix: " run", says: "without a roll-up",
+			make: (*patient).stamp,
+		}, {
+			name: "a gap that is still owed", id: "watermark-moved", verdict: doctor.Warning, fix: " run", says: "still to be rolled up again",
+			make: func(p *patient) {
+				p.stamp()
+				// The next run notices, and ends before it comes to roll up anything.
+				holder := p.begin("select pg_advisory_xact_lock(4246)")
+				p.interrupted("run", func(m state.Memory, _ *state.Place) bool { return len(m.Debts) > 0 })
+				if _, err := holder.Exec(p.t.Context(), "rollback"); err != nil {
+					p.t.Fatal(err)
+				}
+			},
+		},
+	}
+}
+
+// interruptBackfill runs a backfill that is ended in the middle of several slices.
+func (p *patient) interruptBackfill() {
+	p.t.Helper()
+	if _, err := lab.Seed(p.t.Context(), p.conn, lab.Shape{Seed: 2, Tasks: 30_000, Months: 2}); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := lab.RollUp(p.t.Context(), p.conn); err != nil {
+		p.t.Fatal(err)
+	}
+	p.interrupted("backfill --sleep-between-slices 1h", func(_ state.Memory, place *state.Place) bool { return place != nil && place.Done > 0 })
+	// Minutes have to pass before it is certain that nobody works on a long slice.
+	p.env.Limits.Quiet = 10 * time.Millisecond
+	time.Sleep(50 * time.Millisecond)
+}
+
+// stamp has the agent roll up, and then a migration's hook stamp the watermark
+// as it does: five minutes ago, without a roll-up.
+func (p *patient) stamp() {
+	p.t.Helper()
+	p.run()
+	time.Sleep(1200 * time.Millisecond) // a run of another's may take a second beyond its window
+	p.exec("update task_usage_hourly_rollup_state set watermark_at = now() - interval '5 minutes'")
+}
+
+// interrupted runs a command line of the program and interrupts it, as SIGTERM
+// does, once what it remembers is as wanted.
+func (p *patient) interrupted(command string, wanted func(state.Memory, *state.Place) bool) {
+	p.t.Helper()
+	p.configure()
+	ctx, cancel := context.WithCancel(p.t.Context())
+	defer cancel()
+	var out bytes.Buffer
+	ended := make(chan error, 1)
+	go func() {
+		args := append([]string{"--as-root", "--config", p.configPath()}, strings.Fields(command)...)
+		ended <- cli.Run(ctx, args, strings.NewReader(""), &out, &out)
+	}()
+	store := p.store()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		m, err := store.Load()
+		place, perr := store.LoadPlace()
+		if err == nil && perr == nil && wanted(m, place) {
+			break
+		}
+		if time.Now().After(deadline) {
+			cancel()
+			<-ended
+			p.t.Fatalf("%s never came to where it is to be interrupted:\n%s", command, out.String())
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		p.t.Fatalf("%s: %v\n%s", command, err, out.String())
+	}
+}
+
+// TestAnInterruptedBackfillMayBeAtWork: what said something lately is not called interrupted.
+func TestAnInterruptedBackfillMayBeAtWork(t *testing.T) {
+	p := newPatient(t, lab.Gen272)
+	p.interruptBackfill()
+	p.only("backfill")
+	p.env.Limits.Quiet = doctor.DefaultLimits().Quiet
+	p.wellNow()
+}
