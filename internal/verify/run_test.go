@@ -293,30 +293,6 @@ func TestSinceLeavesOutWhatIsOlder(t *testing.T) {
 	}
 }
 
-func TestOneChangedCounterIsFoundAmongAHundredThousandTasks(t *testing.T) {
-	db := rolledUp(t, lab.Gen272, lab.Shape{Seed: 8, Tasks: 100_000, SkewHour: 0.2, NoIssue: 0.1, NoCost: 0.3})
-	exec(t, db.Conn, `create table changed as select ctid as row, bucket_hour, agent_id, model from task_usage_hourly
-		order by md5(bucket_hour::text || agent_id::text || model) limit 1`)
-	exec(t, db.Conn, "update task_usage_hourly h set cache_read_tokens = cache_read_tokens - 1 from changed c where h.ctid = c.row")
-	o := options(t)
-	r := recount(t, db.DSN, o)
-	if r.Wrong.Sum() != 1 || len(r.First) != 1 {
-		t.Fatalf("%+v keys are wrong, want one", r.Wrong)
-	}
-	d := r.First[0]
-	if !get[bool](t, db.Conn, "select (bucket_hour, agent_id::text, model) = ($1, $2, $3) from changed", d.Hour, d.Agent, d.Model) {
-		t.Errorf("found %+v, which is not what was changed", d.Key)
-	}
-	if len(d.Counters) != 1 || d.Counters[0].Column != "cache_read_tokens" || *d.Counters[0].Raw != *d.Counters[0].Hourly+1 {
-		t.Errorf("the wrong counters are %+v, want cache_read_tokens one too low", d.Counters)
-	}
-	o.Repair = true
-	if r := recount(t, db.DSN, o); r.Verdict != verify.Clean || r.Repair.Queued != 1 {
-		t.Errorf("verdict %q after repairing %+v", r.Verdict, r.Repair)
-	}
-	exact(t, db.Conn)
-}
-
 func TestARepairThatIsKeptFromTheLockSaysWhatStillWaits(t *testing.T) {
 	db := rolledUp(t, lab.Gen272, lab.Typical(9, 300))
 	exec(t, db.Conn, "update task_usage_hourly set input_tokens = input_tokens + 1 where ctid = (select min(ctid) from task_usage_hourly)")
