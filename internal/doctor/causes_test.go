@@ -44,11 +44,11 @@ func hostCauses() []cause {
 			name: "a file that others can write", id: "config", verdict: doctor.Warning, fix: "chmod 0600", says: "0622",
 			make: func(p *patient) { p.chmod(p.configPath(), 0o622) },
 		}, {
-			name: "a bare number for a duration", id: "config", verdict: doctor.Critical, fix: "", says: "walk.statement_timeout",
+			name: "a bare number for a duration", id: "config", verdict: doctor.Critical, fix: "edit the lines above", says: "walk.statement_timeout",
 			make: func(p *patient) { p.lines["walk.statement_timeout"] = "5" },
 			mend: func(p *patient) { p.lines["walk.statement_timeout"] = `"60s"` },
 		}, {
-			name: "a file in the place of the state directory", id: "state-dir", verdict: doctor.Warning, fix: "name a directory in state_dir",
+			name: "a file in the place of the state directory", id: "state-dir", verdict: doctor.Warning, fix: "set state_dir in ",
 			make: func(p *patient) { p.lines["state_dir"] = fmt.Sprintf("%q", p.configPath()+"/state") },
 			mend: func(p *patient) { p.lines["state_dir"] = fmt.Sprintf("%q", filepath.Join(p.dir, "state")) },
 		}, {
@@ -60,7 +60,7 @@ func hostCauses() []cause {
 				p.write("root/etc/cron.d/multica", "SHELL=/bin/sh\n# every five minutes\n*/5 * * * * postgres psql -d multica -c 'select rollup_task_usage_hourly()'\n")
 			},
 		}, {
-			name: "the backend's own scheduler beside the timer", gen: lab.Gen213, id: "duplicates", verdict: doctor.Warning, fix: `run.standby_lag = "15m"`,
+			name: "the backend's own scheduler beside the timer", gen: lab.Gen213, id: "duplicates", verdict: doctor.Warning, fix: `[run] standby_lag = "15m"`,
 			make: func(p *patient) {
 				p.exec("insert into sys_cron_executions (job_name, status, started_at) values ('rollup_task_usage_hourly', 'succeeded', now() - interval '2 minutes')")
 			},

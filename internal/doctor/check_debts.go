@@ -31,7 +31,7 @@ func debtsCheck() Check {
 			d := open[0]
 			fix := env.sql(fmt.Sprintf("select pg_terminate_backend(%d)", d.PID))
 			if d.GID != "" {
-				fix = Fix{Advice: fmt.Sprintf("end it: commit prepared '%s', or rollback prepared '%s'", d.GID, d.GID)}
+				fix = env.endPrepared(d.GID)
 			}
 			f = warning(fix, "%s outlived the hold: what it commits is rolled up when it has ended", count(int64(len(open)), "transaction", "transactions"))
 		case len(fallen) > 0:

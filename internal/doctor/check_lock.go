@@ -37,7 +37,7 @@ func lockCheck() Check {
 				}
 				f = &found
 			case held >= env.Limits.BusyLock && env.pipe.Legacy:
-				found := warning(env.command("guard --fix"), "lock 4246 has been held for %s by a session at work, probably the backfill of Multica's own migration", report.Duration(held)).
+				found := warning(Fix{Advice: "stop Multica's backend, then " + env.command("guard --fix").Command}, "lock 4246 has been held for %s by a session at work, probably the backfill of Multica's own migration", report.Duration(held)).
 					with("%s", s).with("stopping Multica's backend is safe: its backfill begins anew, ours goes on from the watermark")
 				f = &found
 			case held >= env.Limits.BusyLock:

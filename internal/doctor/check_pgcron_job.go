@@ -23,7 +23,11 @@ func pgcronJobCheck() Check {
 					return warning(Fix{SQL: fmt.Sprintf("select cron.alter_job(%d, active := true)", j.ID), Database: j.kept},
 						"pg_cron's job is switched off, and nobody else rolls up").with("%s", j)
 				case j.Active && j.Status == "failed":
-					return warning(env.cronJobFix(j), "pg_cron's job fails: %s", j.Message).with("%s", j)
+					f := warning(env.cronJobFix(j), "pg_cron's job fails: %s", j.Message).with("%s", j)
+					if f.Fix.SQL == useWorkers {
+						f = f.with("takes effect when PostgreSQL is restarted")
+					}
+					return f
 				}
 			}
 			if len(env.cron.jobs) == 0 && env.cron.launched != "" {
@@ -33,12 +37,15 @@ func pgcronJobCheck() Check {
 		}}
 }
 
+// useWorkers has pg_cron start jobs without a connection, which pg_hba.conf may refuse.
+const useWorkers = "alter system set cron.use_background_workers = on"
+
 func (e *Env) cronJobFix(j cronJob) Fix {
 	if m := deniedTable.FindStringSubmatch(j.Message); m != nil {
 		return e.sql("grant select, insert, update, delete on " + m[1] + " to " + quoteIdent(j.User))
 	}
 	if strings.Contains(j.Message, "connection failed") {
-		return Fix{SQL: "alter system set cron.use_background_workers = on", Database: j.kept}
+		return Fix{SQL: useWorkers, Database: j.kept}
 	}
 	// Our own timer does what the job cannot.
 	return e.removeJob(j)

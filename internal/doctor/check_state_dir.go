@@ -31,7 +31,7 @@ func stateDirCheck() Check {
 			}
 			return warning(makeDir(dir), "the state directory %s does not exist and cannot be made: nothing is remembered between runs", dir)
 		case errors.Is(err, unix.ENOTDIR) || err == nil && !info.IsDir():
-			return warning(Fix{Advice: "name a directory in state_dir"}, "the state directory %s is none: nothing is remembered between runs", dir)
+			return warning(Fix{Advice: "set state_dir in " + orDefault(env.Config.Path, "the configuration") + " to a directory"}, "the state directory %s is none: nothing is remembered between runs", dir)
 		case err != nil:
 			return env.unknown(err)
 		}

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/report"
@@ -22,7 +23,7 @@ func transactionsCheck() Check {
 			seconds := func(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 			switch {
 			case gid != "" && seconds(preparedAge) >= limit:
-				return warning(Fix{Advice: fmt.Sprintf("end it: commit prepared '%s', or rollback prepared '%s'", gid, gid)},
+				return warning(env.endPrepared(gid),
 					"prepared transaction %q has been open for %s and holds the roll-up back", gid, report.Duration(seconds(preparedAge)))
 			case pid != 0 && seconds(age) >= limit:
 				return warning(env.sql(fmt.Sprintf("select pg_terminate_backend(%d)", pid)),
@@ -32,4 +33,13 @@ func transactionsCheck() Check {
 			}
 			return well("none is older than %s", report.Duration(limit))
 		}}
+}
+
+// endPrepared is how to end a prepared transaction: whoever prepared it knows which of the two.
+func (e *Env) endPrepared(gid string) Fix {
+	end := func(how string) string {
+		fix := e.sql(how + " prepared '" + strings.ReplaceAll(gid, "'", "''") + "'")
+		return fix.String()
+	}
+	return Fix{Advice: end("commit") + ", or " + end("rollback")}
 }

@@ -126,8 +126,7 @@ func (c *cluster) poolerCauses() []cause {
 	return []cause{{
 		name: "statement mode", id: "pooler", verdict: doctor.Critical, fix: "pool_mode = transaction",
 		make: func(*patient) { c.pooler.stop(); c.pooler.start("statement") },
-		// PgBouncer ends sessions of the old mode by itself; started anew it has none.
-		mend: func(*patient) { c.pooler.stop(); c.pooler.start("transaction") },
+		mend: func(*patient) { c.pooler.reload("transaction") },
 	}}
 }
 

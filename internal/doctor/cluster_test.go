@@ -223,16 +223,44 @@ func (c *cluster) bouncer(mode string) *bouncer {
 	return b
 }
 
-func (b *bouncer) start(mode string) {
+// reload changes the mode as an administrator does: in the file, and by RELOAD on the console.
+func (b *bouncer) reload(mode string) {
+	t := b.c.t
+	t.Helper()
+	b.configure(mode)
+	config, err := pgx.ParseConfig(strings.Replace(b.dsn(), "/multica?", "/pgbouncer?", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	console, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close(context.Background())
+	if _, err := console.Exec(t.Context(), "RELOAD"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// configure writes the configuration and returns its path.
+func (b *bouncer) configure(mode string) string {
 	t := b.c.t
 	t.Helper()
 	host, port := address(t, b.c.server.DSN("postgres"))
 	ini := filepath.Join(b.dir, "pgbouncer.ini")
-	text := fmt.Sprintf("[databases]\nmultica = host=%s port=%s user=postgres\n[pgbouncer]\nlisten_port = %s\nunix_socket_dir = %s\nauth_type = any\npool_mode = %s\n",
+	text := fmt.Sprintf("[databases]\nmultica = host=%s port=%s user=postgres\n[pgbouncer]\nlisten_port = %s\nunix_socket_dir = %s\nauth_type = any\nadmin_users = postgres\npool_mode = %s\n",
 		host, port, b.port, b.dir, mode)
 	if err := os.WriteFile(ini, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return ini
+}
+
+func (b *bouncer) start(mode string) {
+	t := b.c.t
+	t.Helper()
+	ini := b.configure(mode)
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		program = "/usr/sbin/pgbouncer" // not on everybody's path

@@ -6,6 +6,7 @@ package doctor
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -65,7 +66,11 @@ func (f *Fix) String() string {
 	case f.SQL != "":
 		return "psql -d " + shellWord(f.Database) + " -c " + shellWord(f.SQL)
 	case f.Setting != "":
-		return "in the configuration: " + f.Setting
+		key, value, _ := strings.Cut(f.Setting, " = ")
+		if section, name, ok := strings.Cut(key, "."); ok {
+			key = "[" + section + "] " + name
+		}
+		return "in the configuration: " + key + " = " + value
 	}
 	return f.Advice
 }

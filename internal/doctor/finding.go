@@ -44,10 +44,13 @@ func (f Finding) withAll(lines []string) Finding {
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// shellWord quotes a word for a shell where it needs it.
+// shellWord quotes a word for a shell where it needs it, so that it can be read as well.
 func shellWord(s string) string {
 	if plainWord.MatchString(s) {
 		return s
+	}
+	if strings.Contains(s, "'") && !strings.ContainsAny(s, "\"$`\\!\n") {
+		return `"` + s + `"`
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -84,14 +85,7 @@ func (p *patient) carryOut(f doctor.Finding, mend func(*patient)) {
 	case mend != nil:
 		mend(p)
 	case fix.SQL != "":
-		conn, err := pgx.Connect(p.t.Context(), p.server.DSN(fix.Database))
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		defer conn.Close(context.Background())
-		if _, err := conn.Exec(p.t.Context(), fix.SQL); err != nil {
-			p.t.Fatalf("%s: %v", fix, err)
-		}
+		p.psql(fix.String())
 	case fix.Setting != "":
 		key, value, _ := strings.Cut(fix.Setting, " = ")
 		p.lines[key] = value
@@ -109,6 +103,20 @@ func (p *patient) carryOut(f doctor.Finding, mend func(*patient)) {
 		}
 	default:
 		p.t.Fatalf("nobody knows how to do this: %s", fix)
+	}
+}
+
+// psql runs a fix as it is printed, in a shell, as the superuser of the server.
+func (p *patient) psql(printed string) {
+	p.t.Helper()
+	server, err := pgx.ParseConfig(p.server.DSN("postgres"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	shell := exec.CommandContext(p.t.Context(), "/bin/sh", "-c", printed)
+	shell.Env = append(os.Environ(), "PGHOST="+server.Host, fmt.Sprintf("PGPORT=%d", server.Port), "PGUSER="+server.User, "PGPASSWORD="+server.Password)
+	if out, err := shell.CombinedOutput(); err != nil {
+		p.t.Fatalf("%s: %v\n%s", printed, err, out)
 	}
 }
 

@@ -24,7 +24,7 @@ const everyMinute = "select cron.schedule('multica', '* * * * *', 'select rollup
 
 func (c *cluster) cronElsewhereCauses() []cause {
 	return []cause{{
-		name: "wrong database", id: "pgcron-database", verdict: doctor.Warning, fix: "psql -d postgres -c 'select cron.alter_job(", says: "does not exist",
+		name: "wrong database", id: "pgcron-database", verdict: doctor.Warning, fix: `psql -d postgres -c "select cron.alter_job(`, says: "does not exist",
 		make: func(*patient) {
 			c.do("postgres", "create extension pg_cron")
 			c.do("postgres", everyMinute)

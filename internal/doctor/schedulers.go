@@ -61,6 +61,9 @@ func (e *Env) schedulers() []scheduler {
 		fix := Fix{Command: "rm " + shellWord(c.file)}
 		if !c.own {
 			fix = Fix{Advice: "take the line out of " + c.file}
+			if strings.Contains(c.file, "/var/spool/cron/") { // which is its user's, and not to be edited as a file
+				fix = Fix{Advice: "take the line out: crontab -u " + shellWord(filepath.Base(c.file)) + " -e"}
+			}
 		}
 		list = append(list, scheduler{"cron: " + c.call + " in " + c.file, fix})
 	}

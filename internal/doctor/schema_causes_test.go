@@ -12,6 +12,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
 )
 
 // schemaCauses are those of tables, functions, roles and rights.
@@ -66,15 +67,15 @@ func schemaCauses() []cause {
 		}, {
 			name: "a function dropped", id: "pipeline", verdict: doctor.Critical, fix: "pg_dump --schema-only", says: "rollup_task_usage_hourly_window",
 			make: func(p *patient) {
-				var definition string
-				p.get(&definition, "select pg_get_functiondef('rollup_task_usage_hourly_window'::regproc)")
-				p.exec("comment on table task_usage_hourly is " + literal(definition))
 				p.exec("drop function rollup_task_usage_hourly_window(timestamptz, timestamptz)")
 			},
 			mend: func(p *patient) {
 				var definition string
-				p.get(&definition, "select obj_description('task_usage_hourly'::regclass)")
-				p.exec(definition)
+				fresh := labtest.New(p.t, p.gen)
+				if err := fresh.Conn.QueryRow(p.t.Context(), "select pg_get_functiondef('rollup_task_usage_hourly_window'::regproc)").Scan(&definition); err != nil {
+					p.t.Fatal(err)
+				}
+				p.exec(definition) // which is what pg_dump writes
 			},
 		}, {
 			name: "the state row deleted", id: "pipeline", verdict: doctor.Critical, fix: "insert into task_usage_hourly_rollup_state",
@@ -108,6 +109,7 @@ func schemaCauses() []cause {
 			make: func(p *patient) {
 				p.exec("alter table task_usage_hourly add column carbon_grams bigint not null default 0")
 			},
+			// There is no release that knows it: the database goes back to one that this release knows.
 			mend: func(p *patient) { p.exec("alter table task_usage_hourly drop column carbon_grams") },
 		},
 	}
@@ -140,7 +142,7 @@ func sessionCauses() []cause {
 				p.work("upstream-backfill")
 			},
 		}, {
-			name: "held by the migration's own backfill", gen: lab.GenInterrupted, id: "lock", verdict: doctor.Critical, fix: "guard --fix", says: "stopping Multica's backend is safe",
+			name: "held by the migration's own backfill", gen: lab.GenInterrupted, id: "lock", verdict: doctor.Critical, fix: "stop Multica's backend, then multica-rollup ", says: "stopping Multica's backend is safe",
 			make: func(p *patient) {
 				p.env.Limits.BusyLock = 10 * time.Millisecond
 				p.unroll()
