@@ -19,13 +19,11 @@ func timerCheck() Check {
 		}
 		t, others := u.Timer, env.schedulers()
 		switch {
-		case t.Masked && !t.Active && len(others) > 0:
-			return well("%s is masked; %s rolls up", t.Name, others[0].what)
-		case t.Masked && !t.Active:
-			return critical(Fix{Command: "systemctl unmask " + t.Name + " && systemctl enable --now " + t.Name},
-				"%s is masked, so nothing can start it, and nobody else rolls up", t.Name)
 		case !t.Enabled && !t.Active && len(others) > 0:
 			return well("%s is off; %s rolls up", t.Name, others[0].what)
+		case t.Masked: // which stopped it
+			return critical(Fix{Command: "systemctl unmask " + t.Name + " && systemctl enable --now " + t.Name},
+				"%s is masked, so nothing can start it, and nobody else rolls up", t.Name)
 		case !t.Enabled && !t.Active:
 			return critical(Fix{Command: "systemctl enable --now " + t.Name}, "%s is not enabled, and nobody else rolls up", t.Name)
 		case !t.Active:

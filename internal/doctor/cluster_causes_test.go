@@ -61,6 +61,7 @@ func allClusterCauses() []clusterCauses {
 		{name: "pg_cron in the wrong database", gen: lab.Gen272, settings: cronSettings("postgres"), causes: (*cluster).cronElsewhereCauses},
 		{name: "pg_cron without a job", gen: lab.Gen272, settings: cronSettings("multica"), causes: (*cluster).cronIdleCauses},
 		{name: "pg_cron that does not see its job", gen: lab.Gen102, settings: cronSettings("multica"), prepare: withJob, causes: (*cluster).cronCauses},
+		{name: "pg_cron whose job lacks rights", gen: lab.Gen272, settings: cronSettings("multica"), causes: (*cluster).cronDeniedCauses},
 		{name: "pg_cron whose job fails", gen: lab.Gen272, settings: cronThatConnects(), causes: (*cluster).cronFailingCauses},
 	}
 }

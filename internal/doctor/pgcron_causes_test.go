@@ -113,3 +113,20 @@ func (c *cluster) cronFailingCauses() []cause {
 		},
 	}}
 }
+
+// cronDeniedCauses: the job runs as a role that was given the function alone.
+func (c *cluster) cronDeniedCauses() []cause {
+	return []cause{{
+		name: "no rights", id: "pgcron-job", verdict: doctor.Warning, fix: "grant select on task_usage, ", says: "permission denied for table",
+		make: func(*patient) {
+			c.do("multica", "create extension pg_cron")
+			c.do("multica", "create role worker login; grant usage on schema cron to worker")
+			c.do("multica", "select cron.schedule_in_database('usage', '* * * * *', 'select rollup_task_usage_hourly()', 'multica', 'worker')")
+			c.await("multica", "select exists (select from cron.job_run_details where status = 'failed')")
+		},
+		mend: func(p *patient) {
+			p.carryOut(p.only("pgcron-job"), nil)
+			c.await("multica", "select exists (select from cron.job_run_details where status = 'succeeded')")
+		},
+	}}
+}

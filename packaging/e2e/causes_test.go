@@ -15,6 +15,7 @@ import (
 type cause struct {
 	name string
 	make string // the script that makes it
+	of   string // the configuration of the instance that it is made for; "" is the host's own
 
 	id      string
 	verdict doctor.Verdict
@@ -32,6 +33,7 @@ const (
 	timerDropIn   = "/etc/systemd/system/" + timer + ".d"
 	serviceDropIn = "/etc/systemd/system/" + service + ".d"
 	startService  = "systemctl start " + service
+	instance      = "/etc/multica/rollup.d/eu.toml"
 	// quiet waits until the run that a timer starts at once is over.
 	quiet = "\nfor _ in $(seq 300); do systemctl is-active --quiet " + service + " || break; sleep 0.1; done"
 )
@@ -50,11 +52,19 @@ func hostCauses() []cause {
 			name: "the timer is masked", make: "systemctl disable --now " + timer + "; systemctl mask " + timer,
 			id: "timer", verdict: doctor.Critical, fix: "systemctl unmask " + timer + " && systemctl enable --now " + timer, says: "masked",
 		}, {
+			name: "the timer is masked while it runs", make: "systemctl mask " + timer,
+			id: "timer", verdict: doctor.Critical, fix: "systemctl unmask " + timer + " && systemctl enable --now " + timer, says: "nothing can start it",
+		}, {
 			name: "the timer fires no more",
 			make: dropIn(timerDropIn, "[Timer]\nOnCalendar=\nOnCalendar=2020-01-01 00:00:00") + "systemctl restart " + timer + quiet,
 			id:   "timer", verdict: doctor.Critical, says: timerDropIn + "/own.conf",
 			fix:   "systemctl revert " + timer + " && systemctl restart " + timer,
 			prove: "test ! -e " + timerDropIn,
+		}, {
+			name: "an instance's timer was never enabled", of: instance,
+			make: "install -D -m 0600 " + configFile + " " + instance,
+			id:   "timer", verdict: doctor.Critical, fix: "systemctl enable --now multica-rollup@eu.timer", says: "multica-rollup@eu.timer is not enabled",
+			prove: "for _ in $(seq 300); do ls " + stateDir + "/eu/*.json && break; sleep 0.1; done; systemctl disable --now multica-rollup@eu.timer; rm " + instance,
 		}, {
 			name: "the configuration is broken",
 			make: `cp -p ` + configFile + ` /root/good.toml; sed -i '1i log_level = "loud"' ` + configFile + `
@@ -176,7 +186,7 @@ func (c cause) treat(t *testing.T, h *host) {
 		h.until(t, time.Minute, "multica-rollup doctor --only "+before) // a server, say, takes a moment to start
 		next.mendOn(t, h)
 	}
-	h.becomesWell(t)
+	h.until(t, time.Minute, doctorOf(c.of))
 	h.must(t, ":\n"+c.undo+"\n"+c.prove)
 	h.becomesWell(t)
 }
@@ -184,9 +194,9 @@ func (c cause) treat(t *testing.T, h *host) {
 // mendOn demands that doctor names the cause alone, and carries out what it says.
 func (c cause) mendOn(t *testing.T, h *host) {
 	t.Helper()
-	found := h.findings(t)
+	found := h.findings(t, c.of)
 	if len(found) != 1 || found[0].ID != c.id || found[0].Verdict != c.verdict || found[0].Fix == nil {
-		t.Fatalf("doctor finds this, want %s (%s) alone:\n%s", c.id, c.verdict, h.try(t, "sudo multica-rollup doctor").Stdout)
+		t.Fatalf("doctor finds this, want %s (%s) alone:\n%s", c.id, c.verdict, h.try(t, doctorOf(c.of)).Stdout)
 	}
 	f := found[0]
 	t.Logf("%s: %s\nfix: %s", f.ID, f.Summary, f.Fix)
@@ -206,10 +216,18 @@ func (c cause) mendOn(t *testing.T, h *host) {
 	}
 }
 
+// doctorOf is doctor's command line for a configuration, "" for the host's own.
+func doctorOf(config string) string {
+	if config == "" {
+		config = configFile
+	}
+	return "sudo multica-rollup --config " + config + " doctor"
+}
+
 // findings are those of doctor's that are not well.
-func (h *host) findings(t *testing.T) []doctor.Finding {
+func (h *host) findings(t *testing.T, config string) []doctor.Finding {
 	t.Helper()
-	result := h.try(t, "sudo multica-rollup doctor --json")
+	result := h.try(t, doctorOf(config)+" --json")
 	var report doctor.Report
 	if err := json.Unmarshal([]byte(result.Stdout), &report); err != nil || len(report.Findings) == 0 {
 		t.Fatalf("doctor reports (exit code %d, %v):\n%s%s", result.Exit, err, result.Stdout, result.Stderr)
