@@ -176,10 +176,15 @@ func TestDoctorMendsEveryCauseOfAHost(t *testing.T) {
 	}
 }
 
+// untilNoTick lets the timer's next tick go by where it is near: systemd gives the
+// service its state directory back, and a run that goes well ends what a failed one left.
+const untilNoTick = "while s=$(($(date +%s) % 300)); [ $s -ge 285 ] || [ $s -lt 12 ]; do sleep 1; done"
+
 func (c cause) treat(t *testing.T, h *host) {
 	t.Helper()
 	// Nobody makes so many causes within ten seconds that systemd would call them too many starts.
 	h.try(t, "systemctl reset-failed "+service+" "+timer)
+	h.must(t, untilNoTick)
 	h.must(t, c.make)
 	c.mendOn(t, h)
 	for before, next := c.id, c.then; next != nil; before, next = next.id, next.then {
