@@ -32,9 +32,9 @@ const (
 	cancelDeadline = 5 * time.Second
 )
 
-// clientOnly are connection keywords that libpq or a connection pool of pgx
-// handles on the client's side and that pgx would send on to the server, which
-// refuses them. A DSN shared with other programs may hold them.
+// clientOnly are connection keywords that libpq, newDialer or a connection pool
+// of pgx handles on the client's side and that pgx would send on to the server,
+// which refuses them. A DSN shared with other programs may hold them.
 var clientOnly = []string{
 	"fallback_application_name", "gssencmode", "keepalives", "keepalives_count",
 	"keepalives_idle", "keepalives_interval", "sslcompression", "tcp_user_timeout",
@@ -44,8 +44,9 @@ var clientOnly = []string{
 
 // Connector opens connections to one database.
 type Connector struct {
-	config *pgx.ConnConfig
-	target string
+	config   *pgx.ConnConfig
+	target   string
+	patience *Patience
 }
 
 // NewConnector parses conn, a libpq URL or keyword string; what it leaves open
@@ -58,6 +59,12 @@ func NewConnector(conn, application string) (*Connector, error) {
 	if err != nil {
 		return nil, explainParse(err)
 	}
+	dialer, err := newDialer(config.RuntimeParams)
+	if err != nil {
+		return nil, err
+	}
+	patience := defaultPatience()
+	config.DialFunc = dial(dialer, &patience)
 	for _, key := range clientOnly {
 		delete(config.RuntimeParams, key)
 	}
@@ -87,8 +94,11 @@ func NewConnector(conn, application string) (*Connector, error) {
 			DeadlineDelay:      cancelDeadline,
 		}
 	}
-	return &Connector{config: config, target: target(config)}, nil
+	return &Connector{config: config, target: target(config), patience: &patience}, nil
 }
+
+// SetPatience replaces how long connections opened from now on wait for an answer.
+func (c *Connector) SetPatience(p Patience) { *c.patience = p }
 
 // Connect opens a connection. Its errors are of package problem, except that a
 // cancelled or expired ctx is returned as that.

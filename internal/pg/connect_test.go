@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -267,7 +268,8 @@ func TestStandby(t *testing.T) {
 			t.Fatal(err)
 		}
 		return func() {
-			_ = cmd.Process.Kill() // an error means that it has ended already
+			// Not killed: its children would live on for a while, and keep the next one out.
+			_ = cmd.Process.Signal(syscall.SIGQUIT) // an error means that it has ended already
 			_ = cmd.Wait()
 		}
 	}

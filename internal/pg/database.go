@@ -4,5 +4,5 @@ package pg
 func (c *Connector) InDatabase(name string) *Connector {
 	config := c.config.Copy()
 	config.Database = name
-	return &Connector{config: config, target: target(config)}
+	return &Connector{config: config, target: target(config), patience: c.patience}
 }

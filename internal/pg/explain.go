@@ -193,6 +193,7 @@ func tlsFault(err error) (fault, bool) {
 func netFault(err error) fault {
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	op, isOp := errors.AsType[*net.OpError](err)
+	silent, isSilent := errors.AsType[*SilentError](err)
 	at := ""
 	unix := false
 	if isOp && op.Addr != nil {
@@ -200,6 +201,9 @@ func netFault(err error) fault {
 		unix = op.Addr.Network() == "unix"
 	}
 	switch {
+	case isSilent:
+		return fault{rankTimeout, problem.Unreachable, silent.Error(),
+			"see whether the server hangs, a migration has the tables locked, or something in between swallows packets; the next run goes on where this one stopped"}
 	case isDNS && dns.IsNotFound:
 		return fault{rankDNS, problem.Unreachable, fmt.Sprintf("the host name %q is unknown", dns.Name),
 			"check the host in the DSN: getent hosts " + dns.Name}

@@ -18,7 +18,6 @@ const (
 	stateOutOfMemory         = "53200"
 	stateWrongObjectState    = "55000" // a database with ALLOW_CONNECTIONS false, among much else
 	stateIdleSessionTimeout  = "57P05"
-	stateIdleInTransaction   = "25P03"
 	stateInvalidSchemaName   = "3F000"
 	stateInvalidParameter    = "22023"
 	stateCannotChangeRuntime = "55P02"
@@ -61,7 +60,7 @@ func serverFault(e *pgconn.PgError, role string) fault {
 		f.hint = "another session holds the lock; the next run tries again"
 	case StateQueryCanceled:
 		f.hint = "raise [walk] statement_timeout if the server is slow; if a person cancelled it, the next run goes on"
-	case stateIdleInTransaction, stateIdleSessionTimeout:
+	case StateIdleInTransaction, stateIdleSessionTimeout:
 		f.kind = problem.Unreachable
 		f.hint = "the server ended the idle session; the next run goes on where this one stopped"
 	case stateUndefinedObject, stateInvalidParameter, stateCannotChangeRuntime:

@@ -25,6 +25,7 @@ const (
 	StateTooManyConnections    = "53300"
 	StateReadOnlyTransaction   = "25006"
 	StateDiskFull              = "53100"
+	StateIdleInTransaction     = "25P03" // idle_in_transaction_session_timeout
 )
 
 // SQLState returns the SQLSTATE of the server's error in err's chain, "" where there is none.

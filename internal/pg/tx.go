@@ -25,8 +25,9 @@ type TxSettings struct {
 }
 
 // idleInTransaction ends our own transaction where this process is stopped or
-// cut off in mid-slice: nobody waits longer for lock 4246 than this.
-const idleInTransaction = 10 * time.Second
+// cut off in mid-slice. The deletion of a workspace, which waits for lock 4246,
+// gives up after ten seconds: it must get its turn before.
+const idleInTransaction = 5 * time.Second
 
 // clientCheck is how often the server looks whether we are still there while a
 // statement runs: a killed process lets go of lock 4246 within a second.
@@ -68,8 +69,10 @@ func (s TxSettings) begin() string {
 // InTx runs fn in one transaction with the given settings. It commits when fn
 // returns nil and rolls back otherwise, also when ctx has ended meanwhile.
 // The commit's own error is returned as a *CommitError: whether it took place
-// is then not known.
+// is then not known. A statement that is not answered within its timeout and a
+// margin ends the connection with a *SilentError.
 func InTx(ctx context.Context, conn *pgx.Conn, s TxSettings, fn func(pgx.Tx) error) error {
+	defer waitFor(conn, s.StatementTimeout)()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: s.begin()})
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
