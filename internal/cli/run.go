@@ -20,8 +20,9 @@ const (
 	// another's backfill, between which it gets its turn.
 	runLockPatience = 15 * time.Second
 	// extension is what the service manager is asked for beyond the longest
-	// statement, whenever there is progress.
-	extension = 30 * time.Second
+	// statement, whenever there is progress: time to find that the server no longer
+	// answers and to wait for another.
+	extension = runReconnect + 30*time.Second
 )
 
 func newRunCmd(a *app) *cobra.Command {

@@ -18,6 +18,8 @@ const (
 	verifyList = 10
 	// verifyPause lies between the two looks at a key before it is called wrong.
 	verifyPause = 2 * time.Second
+	// verifyReconnect is how long a recount waits for a database that it lost.
+	verifyReconnect = time.Minute
 	// verifyWindows is how many windows --engines compares unless told otherwise.
 	verifyWindows = 12
 )
@@ -87,7 +89,7 @@ func (a *app) verify(cmd *cobra.Command, f verifyFlags) error {
 	watch.paintOn(a.err)
 	v := verify.New(connector, verify.Options{
 		Since: since, Repair: f.repair, Engine: loaded.Config.Engine, Known: pipeline.Shipped(), Walk: loaded.Config.Walk,
-		StateDir: loaded.Config.StateDir, List: f.list, Pause: verifyPause, Windows: f.windows, LockPatience: runLockPatience,
+		StateDir: loaded.Config.StateDir, List: f.list, Pause: verifyPause, Windows: f.windows, Reconnect: verifyReconnect, LockPatience: runLockPatience,
 		Log: a.log(), Observe: watch.observe,
 	})
 	defer v.Close(cmd.Context())

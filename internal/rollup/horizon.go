@@ -38,8 +38,8 @@ type Horizon struct {
 	Moving bool
 }
 
-// session is a row of activity.sql, prepared.sql or writers.sql.
-type session struct {
+// activity is a row of activity.sql, prepared.sql or writers.sql.
+type activity struct {
 	pid                   int32
 	backendStart, started *time.Time
 	who                   string
@@ -104,7 +104,7 @@ func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hol
 }
 
 // debt is what a session's transaction is owed when it ends: the instant of its beginning, which its rows carry.
-func (s session) debt() state.Debt {
+func (s activity) debt() state.Debt {
 	d := state.Debt{
 		Kind: state.OpenTransaction, From: *s.started, To: s.started.Add(time.Microsecond),
 		PID: s.pid, Started: *s.started, Description: fmt.Sprintf("pid %d (%s), open since %s", s.pid, s.who, stamp(*s.started)),
@@ -123,8 +123,8 @@ func (s session) debt() state.Debt {
 // old as the horizon could be missed, which is committed long since. It
 // comes after the sessions were read: who writes to the tables later than that
 // sees in its triggers all that was committed, and so all before the horizon.
-func (h *Horizon) readMovers(ctx context.Context, q pg.Querier, sessions []session, settle time.Duration) (map[int32]bool, error) {
-	old := func(s session) bool { return !s.hidden && h.Now.Sub(*s.started) > settle }
+func (h *Horizon) readMovers(ctx context.Context, q pg.Querier, sessions []activity, settle time.Duration) (map[int32]bool, error) {
+	old := func(s activity) bool { return !s.hidden && h.Now.Sub(*s.started) > settle }
 	if !slices.ContainsFunc(sessions, old) {
 		return nil, nil
 	}
@@ -151,13 +151,13 @@ func (h *Horizon) hold(t time.Time, why string) {
 	}
 }
 
-func readSessions(ctx context.Context, q pg.Querier) ([]session, error) {
+func readSessions(ctx context.Context, q pg.Querier) ([]activity, error) {
 	rows, err := q.Query(ctx, statement("activity", false))
 	if err != nil {
 		return nil, fmt.Errorf("reading open transactions: %w", err)
 	}
-	list, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (session, error) {
-		var s session
+	list, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (activity, error) {
+		var s activity
 		return s, r.Scan(&s.pid, &s.backendStart, &s.started, &s.who, &s.hidden)
 	})
 	if err != nil {

@@ -200,6 +200,7 @@ func (w *Walker) newPlanner(ctx context.Context, pass Pass, created time.Time) (
 		return p, nil
 	}
 	err := w.with(ctx, func(conn *pgx.Conn) error {
+		defer pg.Wait(conn, pg.WholeTable)()
 		return conn.QueryRow(ctx, statement("plan_odd_any", false)).Scan(&p.odd)
 	})
 	if err != nil {
@@ -261,16 +262,18 @@ func (w *Walker) finish(ctx context.Context, err error) error {
 // recordError keeps the failure in the state row, in a transaction of its own;
 // the database's own function loses it with its rollback.
 func (w *Walker) recordError(ctx context.Context) {
-	if w.conn == nil || w.conn.IsClosed() || w.pipe == nil {
+	if !w.session.Connected() || w.pipe == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	settings := w.settings()
 	settings.RepeatableRead = false
-	err := pg.InTx(ctx, w.conn, settings, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, statement("state_error", false), w.started, "multica-rollup: "+w.st.Error)
-		return err
+	err := w.session.Do(ctx, func(conn *pgx.Conn) error {
+		return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, statement("state_error", false), w.started, "multica-rollup: "+w.st.Error)
+			return err
+		})
 	})
 	if err != nil {
 		w.log.Debug("could not record last_error", journal.Reason(w.connector.Redact(err.Error())))

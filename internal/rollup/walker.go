@@ -16,6 +16,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/session"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
@@ -48,7 +49,7 @@ type Throttle interface {
 type Walker struct {
 	opts      Options
 	connector *pg.Connector
-	conn      *pgx.Conn
+	session   *session.Session
 	pipe      *pipeline.Pipeline
 	engine    Engine
 	store     *state.Store // nil where the state directory cannot be used
@@ -68,6 +69,9 @@ func New(connector *pg.Connector, opts Options) *Walker {
 	}
 	return &Walker{
 		opts: opts, connector: connector, size: cmp.Or(opts.FixedSize, firstSize), log: opts.Log,
+		session: session.New(connector, session.Options{
+			Known: opts.Known, StateDir: opts.StateDir, Reconnect: opts.Reconnect, Log: opts.Log,
+		}),
 		st: &report.State{
 			SchemaVersion: report.SchemaVersion, Command: opts.Command, Target: connector.Target(),
 			Phase: report.Connecting, Started: time.Now(),
@@ -85,28 +89,14 @@ func (w *Walker) Pipeline() *pipeline.Pipeline { return w.pipe }
 func (w *Walker) Store() *state.Store { return w.store }
 
 // Close ends the connection.
-func (w *Walker) Close(ctx context.Context) {
-	if w.conn != nil {
-		pg.Close(ctx, w.conn)
-		w.conn = nil
-	}
-}
+func (w *Walker) Close(ctx context.Context) { w.session.Close(ctx) }
 
 // Open connects, looks at the database and chooses the engine. Its errors are
 // problems with a hint; nothing has been written when it fails.
 func (w *Walker) Open(ctx context.Context) error {
-	w.phase(report.Connecting)
-	conn, err := w.connector.Connect(ctx)
+	err := w.session.Open(ctx, w.phase)
+	w.pipe = w.session.Pipeline()
 	if err != nil {
-		return err
-	}
-	w.conn = conn
-	w.phase(report.Inspecting)
-	w.pipe, err = pipeline.Inspect(ctx, conn, w.opts.Known)
-	if err != nil {
-		return w.explain(err)
-	}
-	if err := w.pipe.Check(); err != nil {
 		return err
 	}
 	if w.pipe.Standby {
@@ -128,40 +118,29 @@ func (w *Walker) Open(ctx context.Context) error {
 			journal.EngineFallback.Attr(), journal.Engine(w.engine.Name()), journal.Reason(reason), journal.Hint("multica-rollup doctor"))
 	}
 	w.openStore()
-	if err := conn.QueryRow(ctx, "select clock_timestamp()").Scan(&w.started); err != nil {
+	err = w.with(ctx, func(conn *pgx.Conn) error {
+		if err := conn.QueryRow(ctx, "select clock_timestamp()").Scan(&w.started); err != nil {
+			return err
+		}
+		var err error
+		_, w.st.Newest, _, err = readSpan(ctx, conn) // for reports alone
+		return err
+	})
+	if err != nil {
 		return w.explain(err)
 	}
-	return w.readSpan(ctx)
+	return nil
 }
 
 func (w *Walker) openStore() {
-	cluster := w.pipe.SystemIdentifier
-	if cluster == "" {
-		cluster = w.connector.Target()
-	}
-	store, err := state.Open(state.Dir(w.opts.StateDir), state.Key(cluster, w.pipe.Database), w.connector.Target())
-	if err == nil {
-		_, err = store.Load()
-		if damaged, ok := errors.AsType[*state.DamagedError](err); ok {
-			w.warn(journal.StateUnwritable, damaged.Error())
-			err = nil
-		}
-	}
-	if err != nil {
+	err := w.session.OpenStore()
+	w.store = w.session.Store()
+	switch {
+	case w.store == nil:
 		w.warn(journal.StateUnwritable, "nothing can be remembered between runs, so open transactions hold the horizon back without limit: "+err.Error())
-		return
+	case err != nil:
+		w.warn(journal.StateUnwritable, err.Error())
 	}
-	w.store = store
-}
-
-// readSpan notes the newest event. It is for reports alone.
-func (w *Walker) readSpan(ctx context.Context) error {
-	_, newest, _, err := readSpan(ctx, w.conn)
-	if err != nil {
-		return w.explain(err)
-	}
-	w.st.Newest = newest
-	return nil
 }
 
 // readSpan returns the oldest and the newest event and the oldest creation

@@ -137,7 +137,7 @@ func (s *sampler) compareWindow(ctx context.Context, w *EngineWindow) error {
 	settings := pg.TxSettings{
 		LockTimeout: engineLock, StatementTimeout: engineStatement, RepeatableRead: true, NoClientCheck: !v.pipe.ClientCheck,
 	}
-	err := pg.InTx(ctx, v.conn, settings, func(tx pgx.Tx) error {
+	err := v.inTx(ctx, settings, func(tx pgx.Tx) error {
 		// Not waited for: the snapshot would be older than the lock.
 		if got, err := pg.TryLock(ctx, tx); err != nil || !got {
 			return errors.Join(err, errLocked)

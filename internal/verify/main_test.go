@@ -39,7 +39,7 @@ func rolledUp(t testing.TB, gen lab.Generation, shape lab.Shape) *labtest.DB {
 func options(t testing.TB) verify.Options {
 	return verify.Options{
 		Engine: "set", Known: pipeline.Shipped(), Walk: config.Defaults().Walk, StateDir: t.TempDir(),
-		List: 10, Pause: 10 * time.Millisecond, LockPatience: 10 * time.Second,
+		List: 10, Pause: 10 * time.Millisecond, Reconnect: 10 * time.Second, LockPatience: 10 * time.Second,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 }

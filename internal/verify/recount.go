@@ -127,7 +127,7 @@ func (v *Verifier) tooSlow(err error, s span) error {
 // rows of either side; an empty one where nothing is left.
 func (v *Verifier) plan(ctx context.Context, cursor time.Time) (span, error) {
 	var first, nth *time.Time
-	if err := v.conn.QueryRow(ctx, statement("plan", false), cursor, v.size).Scan(&first, &nth); err != nil {
+	if err := v.row(ctx, []any{&first, &nth}, statement("plan", false), cursor, v.size); err != nil {
 		return span{}, fmt.Errorf("planning a chunk: %w", err)
 	}
 	if first == nil {
@@ -146,7 +146,7 @@ func (v *Verifier) compare(ctx context.Context, spans []span) (*chunk, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &chunk{spans: spans}
+	var c *chunk
 	from, to := make([]time.Time, len(spans)), make([]time.Time, len(spans))
 	for i, s := range spans {
 		from[i], to[i] = s.from, s.to
@@ -155,7 +155,8 @@ func (v *Verifier) compare(ctx context.Context, spans []span) (*chunk, error) {
 		LockTimeout: v.opts.Walk.LockTimeout, StatementTimeout: v.opts.Walk.StatementTimeout,
 		ReadOnly: true, NoClientCheck: !v.pipe.ClientCheck,
 	}
-	err = pg.InTx(ctx, v.conn, settings, func(tx pgx.Tx) error {
+	err = v.inTx(ctx, settings, func(tx pgx.Tx) error {
+		c = &chunk{spans: spans}
 		if _, err := tx.Exec(ctx, "set local work_mem = '32MB'"); err != nil {
 			return err // the default would put a chunk's hashes on disk
 		}
@@ -196,7 +197,7 @@ func (v *Verifier) estimate(ctx context.Context, from time.Time) int64 {
 	var text string
 	// EXPLAIN takes no parameters in some poolers' protocols; a time in this form cannot hold a quote.
 	sql := "explain (format json) select from task_usage where created_at >= '" + from.UTC().Format("2006-01-02 15:04:05") + "+00'"
-	if err := v.conn.QueryRow(ctx, sql).Scan(&text); err != nil {
+	if err := v.row(ctx, []any{&text}, sql); err != nil {
 		return 0
 	}
 	var plans []struct {

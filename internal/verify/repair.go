@@ -21,8 +21,6 @@ const (
 	queueTries = 5
 	// latestDating keeps queued keys well off the seven days after which others prune the queue.
 	latestDating = 5 * 24 * time.Hour
-	// repairReconnect is how long the tick waits for a database that it lost.
-	repairReconnect = 30 * time.Second
 )
 
 // dating is how far enqueued_at of a queued key is dated back. The database's
@@ -47,19 +45,19 @@ func (rc *recount) queue(ctx context.Context, wrong []Difference) error {
 			keys[i] = d.Key
 		}
 		hours, texts := arrays(keys)
+		var queued int64
 		err := v.retried(ctx, func() error {
-			return pg.InTx(ctx, v.conn, v.settings(), func(tx pgx.Tx) error {
+			return v.inTx(ctx, v.settings(), func(tx pgx.Tx) error {
 				tag, err := tx.Exec(ctx, statement("enqueue", false), hours,
 					texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], v.dating().Seconds())
-				if err == nil {
-					rc.r.Repair.Queued += tag.RowsAffected()
-				}
+				queued = tag.RowsAffected()
 				return err
 			})
 		})
 		if err != nil {
 			return v.explain(fmt.Errorf("queueing wrong keys: %w", err))
 		}
+		rc.r.Repair.Queued += queued
 	}
 	return nil
 }
@@ -91,7 +89,7 @@ func (rc *recount) repair(ctx context.Context) error {
 		journal.VerifyRepairQueued.Attr(), journal.Rows(r.Repair.Queued), journal.Database(v.connector.Target()))
 	w := rollup.New(v.connector, rollup.Options{
 		Command: "verify", Engine: v.opts.Engine, Known: v.opts.Known, Walk: v.opts.Walk,
-		Reconnect: repairReconnect, LockPatience: v.opts.LockPatience,
+		Reconnect: v.opts.Reconnect, LockPatience: v.opts.LockPatience,
 		StateDir: v.opts.StateDir, Log: v.opts.Log, Observe: v.opts.Observe,
 	})
 	defer w.Close(ctx)

@@ -33,12 +33,12 @@ type sampler struct {
 // run compares the queue, the last events, and random windows of history.
 func (s *sampler) run(ctx context.Context) error {
 	var oldest, newest, recent *time.Time
-	err := s.v.conn.QueryRow(ctx, statement("engine_span", false), s.events).Scan(&oldest, &newest, &recent)
+	err := s.v.row(ctx, []any{&oldest, &newest, &recent}, statement("engine_span", false), s.events)
 	if err != nil {
 		return s.v.explain(fmt.Errorf("reading the span of raw usage: %w", err))
 	}
 	var queued int64
-	if err := s.v.conn.QueryRow(ctx, "select count(*) from (select from task_usage_hourly_dirty limit $1) q", queueKeys+1).Scan(&queued); err != nil {
+	if err := s.v.row(ctx, []any{&queued}, "select count(*) from (select from task_usage_hourly_dirty limit $1) q", queueKeys+1); err != nil {
 		return s.v.explain(fmt.Errorf("reading the queue: %w", err))
 	}
 	switch {
@@ -72,7 +72,7 @@ func (s *sampler) next(ctx context.Context, kind string, at time.Time) error {
 	for {
 		w := EngineWindow{Kind: kind}
 		var first, after *time.Time
-		if err := s.v.conn.QueryRow(ctx, statement("engine_next", false), at, s.events).Scan(&first, &after); err != nil {
+		if err := s.v.row(ctx, []any{&first, &after}, statement("engine_next", false), at, s.events); err != nil {
 			return s.v.explain(fmt.Errorf("choosing a window: %w", err))
 		}
 		if first == nil {
@@ -88,7 +88,7 @@ func (s *sampler) next(ctx context.Context, kind string, at time.Time) error {
 			w.To = w.From.Add(time.Microsecond)
 		}
 		var queued int64
-		if err := s.v.conn.QueryRow(ctx, statement("engine_count", false), w.From, w.To, momentEvents+1).Scan(&w.Events, &queued); err != nil {
+		if err := s.v.row(ctx, []any{&w.Events, &queued}, statement("engine_count", false), w.From, w.To, momentEvents+1); err != nil {
 			return s.v.explain(fmt.Errorf("choosing a window: %w", err))
 		}
 		if w.Events > momentEvents {

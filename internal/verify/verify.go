@@ -18,16 +18,18 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/session"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // Options say what to verify and how.
 type Options struct {
-	Since  Since
-	Repair bool
-	Engine string // for the tick of a repair: auto, set or function
-	Known  pipeline.Fingerprints
-	Walk   config.Walk
+	Since     Since
+	Repair    bool
+	Engine    string // for the tick of a repair: auto, set or function
+	Known     pipeline.Fingerprints
+	Walk      config.Walk
+	Reconnect time.Duration // how long a lost database is waited for
 	// LockPatience is how long the tick of a repair waits for lock 4246.
 	LockPatience time.Duration
 	StateDir     string        // as configured; "" means the default
@@ -42,7 +44,7 @@ type Options struct {
 type Verifier struct {
 	opts      Options
 	connector *pg.Connector
-	conn      *pgx.Conn
+	session   *session.Session
 	pipe      *pipeline.Pipeline
 	store     *state.Store // nil where the state directory cannot be used
 	size      int          // rows aimed at for the next chunk
@@ -55,6 +57,9 @@ type Verifier struct {
 func New(connector *pg.Connector, opts Options) *Verifier {
 	return &Verifier{
 		opts: opts, connector: connector, size: firstSize,
+		session: session.New(connector, session.Options{
+			Known: opts.Known, StateDir: opts.StateDir, Reconnect: opts.Reconnect, Log: opts.Log,
+		}),
 		st: &report.State{
 			SchemaVersion: report.SchemaVersion, Command: "verify", Target: connector.Target(),
 			Phase: report.Connecting, Started: time.Now(),
@@ -69,32 +74,19 @@ func (v *Verifier) State() *report.State { return v.st }
 func (v *Verifier) Store() *state.Store { return v.store }
 
 // Close ends the connection.
-func (v *Verifier) Close(ctx context.Context) {
-	if v.conn != nil {
-		pg.Close(ctx, v.conn)
-		v.conn = nil
-	}
-}
+func (v *Verifier) Close(ctx context.Context) { v.session.Close(ctx) }
 
 // open connects and looks at the database. Its errors are problems with a hint.
 func (v *Verifier) open(ctx context.Context) error {
-	v.phase(report.Connecting)
-	conn, err := v.connector.Connect(ctx)
+	err := v.session.Open(ctx, v.phase)
+	v.pipe = v.session.Pipeline()
 	if err != nil {
-		return err
-	}
-	v.conn = conn
-	v.phase(report.Inspecting)
-	if v.pipe, err = pipeline.Inspect(ctx, conn, v.opts.Known); err != nil {
-		return v.explain(err)
-	}
-	if err := v.pipe.Check(); err != nil {
 		return err
 	}
 	v.st.Database, v.st.Generation = v.pipe.Database, string(v.pipe.Generation)
 	v.openStore()
 	var mark time.Time
-	err = conn.QueryRow(ctx, "select least(greatest(watermark_at, '0002-01-01 00:00:00+00'), '9998-01-01 00:00:00+00'), clock_timestamp() from task_usage_hourly_rollup_state where id = 1").Scan(&mark, &v.now)
+	err = v.row(ctx, []any{&mark, &v.now}, "select least(greatest(watermark_at, '0002-01-01 00:00:00+00'), '9998-01-01 00:00:00+00'), clock_timestamp() from task_usage_hourly_rollup_state where id = 1")
 	if errors.Is(err, pgx.ErrNoRows) {
 		return problem.New(problem.Config, "insert into task_usage_hourly_rollup_state (id) values (1)",
 			"the state row of database %q is missing: task_usage_hourly_rollup_state has no id = 1", v.pipe.Database)
@@ -106,25 +98,26 @@ func (v *Verifier) open(ctx context.Context) error {
 	return nil
 }
 
+// row reads one row outside of a transaction, on a new connection where the old one is lost.
+func (v *Verifier) row(ctx context.Context, into []any, sql string, args ...any) error {
+	return v.session.Do(ctx, func(conn *pgx.Conn) error { return conn.QueryRow(ctx, sql, args...).Scan(into...) })
+}
+
+// inTx runs a whole transaction, once more where the connection is lost in it.
+func (v *Verifier) inTx(ctx context.Context, s pg.TxSettings, fn func(pgx.Tx) error) error {
+	return v.session.Do(ctx, func(conn *pgx.Conn) error { return pg.InTx(ctx, conn, s, fn) })
+}
+
 // openStore opens what the agent remembers: what it owes and what was given up.
 func (v *Verifier) openStore() {
-	cluster := v.pipe.SystemIdentifier
-	if cluster == "" {
-		cluster = v.connector.Target()
-	}
-	store, err := state.Open(state.Dir(v.opts.StateDir), state.Key(cluster, v.pipe.Database), v.connector.Target())
-	if err == nil {
-		_, err = store.Load()
-		if damaged, ok := errors.AsType[*state.DamagedError](err); ok {
-			v.warn(journal.StateUnwritable, damaged.Error())
-			err = nil
-		}
-	}
-	if err != nil {
+	err := v.session.OpenStore()
+	v.store = v.session.Store()
+	switch {
+	case v.store == nil:
 		v.warn(journal.StateUnwritable, "what the agent owes and what was given up is not known here, and the outcome is not remembered: "+err.Error())
-		return
+	case err != nil:
+		v.warn(journal.StateUnwritable, err.Error())
 	}
-	v.store = store
 }
 
 // unknownColumns warns of counters that this program does not know, and so cannot compare.

@@ -60,10 +60,22 @@ func options(t testing.TB, engine string) rollup.Options {
 
 func open(t testing.TB, dsn string, o rollup.Options) *rollup.Walker {
 	t.Helper()
-	connector, err := pg.NewConnector(dsn, "multica-rollup/"+o.Command)
+	return openWith(t, connect(t, dsn, o.Command), o)
+}
+
+func connect(t testing.TB, dsn, command string) *pg.Connector {
+	t.Helper()
+	connector, err := pg.NewConnector(dsn, "multica-rollup/"+command)
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Short, for the tests in which nothing answers.
+	connector.SetPatience(pg.Patience{Margin: 100 * time.Millisecond, Outside: 3 * time.Second})
+	return connector
+}
+
+func openWith(t testing.TB, connector *pg.Connector, o rollup.Options) *rollup.Walker {
+	t.Helper()
 	w := rollup.New(connector, o)
 	if err := w.Open(context.Background()); err != nil {
 		t.Fatalf("opening: %v", err)

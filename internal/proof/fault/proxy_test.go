@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -14,14 +16,16 @@ import (
 type fate int
 
 const (
-	passed  fate = iota // nothing
-	unsent              // the connection is cut before the server gets it
-	unheard             // the server gets it and carries it out, but its answer never arrives
-	delayed             // it arrives late
+	passed    fate = iota // nothing
+	unsent                // the connection is cut before the server gets it
+	unheard               // the server gets it and carries it out, but its answer never arrives
+	delayed               // it arrives late
+	swallowed             // the server does not get it, and neither side is told: the connection stays open
+	frozen                // the server gets it and carries it out, and from then on it is as swallowed
 )
 
 func (f fate) String() string {
-	return [...]string{"passed", "unsent", "unheard", "delayed"}[f]
+	return [...]string{"passed", "unsent", "unheard", "delayed", "swallowed", "frozen"}[f]
 }
 
 // proxy sits between agent and server and counts the statements that go by:
@@ -38,6 +42,7 @@ type proxy struct {
 	met   chan struct{} // closed when it has
 	hook  func()        // called when it does, before anything becomes of it
 	conns map[net.Conn]bool
+	black bool // nothing passes any more, on old and new connections, and none is closed
 }
 
 // newProxy listens before the server of a URL that leads to a unix socket or to TCP.
@@ -85,11 +90,31 @@ func (p *proxy) cutAll() {
 	}
 }
 
+// blackOut swallows whatever is said from now on. Connections are accepted as
+// before: the kernel of a host that hangs goes on doing that.
+func (p *proxy) blackOut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.black = true
+}
+
+func (p *proxy) isBlack() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.black
+}
+
 func (p *proxy) serve() {
 	for {
 		client, err := p.listener.Accept()
 		if err != nil {
 			return
+		}
+		if p.isBlack() {
+			p.mu.Lock()
+			p.conns[client] = true
+			p.mu.Unlock()
+			continue
 		}
 		server, err := p.server()
 		if err != nil {
@@ -100,7 +125,8 @@ func (p *proxy) serve() {
 		p.conns[client], p.conns[server] = true, true
 		p.mu.Unlock()
 		answers := make(chan bool)
-		go p.forward(client, server, answers)
+		silent := &atomic.Bool{} // the network is gone: neither side hears of the other again
+		go p.forward(client, server, answers, silent)
 		go func() {
 			muted := false
 			buffer := make([]byte, 1<<16)
@@ -111,7 +137,7 @@ func (p *proxy) serve() {
 					muted = true
 				default:
 				}
-				if n > 0 && !muted {
+				if n > 0 && !muted && !silent.Load() && !p.isBlack() {
 					if _, werr := client.Write(buffer[:n]); werr != nil {
 						break
 					}
@@ -119,6 +145,9 @@ func (p *proxy) serve() {
 				if err != nil {
 					break
 				}
+			}
+			if silent.Load() || p.isBlack() {
+				return // cutAll closes what is left
 			}
 			_ = client.Close()
 			_ = server.Close()
@@ -142,13 +171,18 @@ func (p *proxy) judge() fate {
 }
 
 // forward passes on what the client says, message by message.
-func (p *proxy) forward(client, server net.Conn, mute chan<- bool) {
-	defer server.Close()
-	defer client.Close()
+func (p *proxy) forward(client, server net.Conn, mute chan<- bool, silent *atomic.Bool) {
+	defer func() {
+		if !silent.Load() && !p.isBlack() {
+			_ = client.Close()
+			_ = server.Close()
+		}
+	}()
 	if !relayStartup(client, server) {
 		return
 	}
 	header := make([]byte, 5)
+	var batch []byte // what makes one statement goes on in one piece, as the driver wrote it
 	for {
 		if _, err := io.ReadFull(client, header); err != nil {
 			return
@@ -157,11 +191,27 @@ func (p *proxy) forward(client, server net.Conn, mute chan<- bool) {
 		if _, err := io.ReadFull(client, body); err != nil {
 			return
 		}
+		batch = append(append(batch, header...), body...)
+		if strings.IndexByte("PBDEC", header[0]) >= 0 {
+			continue
+		}
+		statement := batch
+		batch = nil
 		f := passed
 		if header[0] == 'Q' || header[0] == 'S' {
 			f = p.judge()
 		}
+		if p.isBlack() {
+			f = swallowed
+		}
 		switch f {
+		case swallowed, frozen:
+			silent.Store(true)
+			if f == frozen {
+				_, _ = server.Write(statement) // an error is one more answer that nobody hears
+			}
+			_, _ = io.Copy(io.Discard, client) // acknowledged, and no more
+			return
 		case unsent:
 			return
 		case delayed:
@@ -170,7 +220,7 @@ func (p *proxy) forward(client, server net.Conn, mute chan<- bool) {
 			close(mute)
 		case passed:
 		}
-		if _, err := server.Write(append(header[:5:5], body...)); err != nil {
+		if _, err := server.Write(statement); err != nil {
 			return
 		}
 		if f == unheard {

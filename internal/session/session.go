@@ -1,0 +1,186 @@
+// Package session is one connection to Multica's database and what goes with
+// it: what the database is, what the agent remembers of it, and the patience to
+// reach it again when it is lost in the middle of the work.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// The pauses between attempts to reach a lost database.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+// Options say how to open a session and how long to hold on to it.
+type Options struct {
+	Known     pipeline.Fingerprints
+	StateDir  string        // as configured; "" means the default
+	Reconnect time.Duration // how long a lost database is waited for
+	Log       *slog.Logger
+}
+
+// Session is safe for use by one goroutine only.
+type Session struct {
+	connector *pg.Connector
+	opts      Options
+	conn      *pgx.Conn
+	pipe      *pipeline.Pipeline
+	store     *state.Store
+}
+
+// New returns a session. Nothing is connected yet.
+func New(connector *pg.Connector, o Options) *Session {
+	return &Session{connector: connector, opts: o}
+}
+
+// Pipeline returns what Open found in the database, nil before that.
+func (s *Session) Pipeline() *pipeline.Pipeline { return s.pipe }
+
+// Store returns where things are remembered, nil where that cannot be.
+func (s *Session) Store() *state.Store { return s.store }
+
+// Connected says whether there is a connection, as far as is known.
+func (s *Session) Connected() bool { return s.conn != nil && !s.conn.IsClosed() }
+
+// Close ends the connection.
+func (s *Session) Close(ctx context.Context) {
+	if s.conn != nil {
+		pg.Close(ctx, s.conn)
+		s.conn = nil
+	}
+}
+
+// Open connects, once, and looks at the database. Its errors are problems with a hint.
+func (s *Session) Open(ctx context.Context, phase func(report.Phase)) error {
+	phase(report.Connecting)
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	phase(report.Inspecting)
+	var err error
+	if s.pipe, err = pipeline.Inspect(ctx, s.conn, s.opts.Known); err != nil {
+		return s.connector.Explain(err)
+	}
+	return s.pipe.Check()
+}
+
+// OpenStore opens what is remembered of the database that Open looked at. A
+// *state.DamagedError is a memory that begins anew; any other error means that there is none.
+func (s *Session) OpenStore() error {
+	cluster := s.pipe.SystemIdentifier
+	if cluster == "" {
+		cluster = s.connector.Target()
+	}
+	store, err := state.Open(state.Dir(s.opts.StateDir), state.Key(cluster, s.pipe.Database), s.connector.Target())
+	if err == nil {
+		_, err = store.Load()
+	}
+	if _, damaged := errors.AsType[*state.DamagedError](err); err == nil || damaged {
+		s.store = store
+	}
+	return err
+}
+
+// Do runs one step on a live connection, and repeats it on a new one after a
+// loss, for as long as Options.Reconnect says; so steps must be whole
+// transactions, or reads.
+func (s *Session) Do(ctx context.Context, step func(*pgx.Conn) error) error {
+	var lostSince time.Time
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := s.connect(ctx)
+		if err == nil {
+			err = step(s.conn)
+		}
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("interrupted: %w", ctx.Err())
+		case !isLost(err) && (s.conn != nil || problem.KindOf(err) != problem.Unreachable):
+			return err
+		}
+		s.Close(ctx)
+		if lostSince.IsZero() {
+			lostSince = time.Now()
+			s.opts.Log.Warn("lost the database, trying to reach it again", journal.DatabaseUnreachable.Attr(), journal.Reason(s.connector.Explain(err).Error()))
+		}
+		if time.Since(lostSince)+pause > s.opts.Reconnect {
+			return s.connector.Explain(err)
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return fmt.Errorf("interrupted: %w", err)
+		}
+	}
+}
+
+// connect makes a connection where there is none.
+func (s *Session) connect(ctx context.Context) error {
+	if s.Connected() {
+		return nil
+	}
+	s.conn = nil
+	conn, err := s.connector.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	s.conn = conn
+	return nil
+}
+
+// isLost says whether the connection, or the server behind it, has gone, so
+// that the same step may work on a new connection. A server that has become a
+// standby counts: with several hosts in the DSN the next one may be the primary.
+func isLost(err error) bool {
+	switch code := pg.SQLState(err); {
+	case strings.HasPrefix(code, "08"), code == pg.StateReadOnlyTransaction,
+		code == pg.StateAdminShutdown, code == pg.StateCrashShutdown, code == pg.StateCannotConnectNow,
+		code == pg.StateIdleInTransaction: // we were stopped for a while
+		return true
+	case code != "":
+		return false
+	}
+	if _, ok := errors.AsType[*problem.Error](err); ok {
+		return false
+	}
+	_, ok := errors.AsType[net.Error](err)
+	return ok || isClosedText(err)
+}
+
+// isClosedText recognises a connection that the driver found closed.
+func isClosedText(err error) bool {
+	text := err.Error()
+	for _, s := range []string{"conn closed", "unexpected EOF", "broken pipe", "connection reset", "closed network connection", "EOF"} {
+		if strings.Contains(text, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
