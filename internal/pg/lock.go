@@ -21,10 +21,17 @@ type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
+// turnstile is the second half of an advisory lock of two keys, (LockKey,
+// turnstile), before which our own transactions queue: one of all agents waits
+// for LockKey or holds it. PostgreSQL serves those who wait for a lock in their
+// order, so the deletion of a workspace is behind one slice of ours at the most,
+// however many agents and backfills there are.
+const turnstile = 1
+
 // Lock takes the advisory lock until tx ends, queueing behind others for as
-// long as tx's lock_timeout allows; then the error has StateLockNotAvailable.
+// long as tx's lock_timeout allows, twice; then the error has StateLockNotAvailable.
 func Lock(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", LockKey)
+	_, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1::int, $2::int), pg_advisory_xact_lock($1::bigint)", LockKey, turnstile)
 	if err != nil {
 		return fmt.Errorf("taking advisory lock %d: %w", LockKey, err)
 	}

@@ -8,6 +8,7 @@
 package company_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,8 @@ type company struct {
 	db      *labtest.DB
 	ctx     context.Context
 	running sync.WaitGroup
+	// lockTimeout is the agents' own, where it is not the default.
+	lockTimeout time.Duration
 
 	mu      sync.Mutex
 	longest map[string]time.Duration
@@ -102,8 +105,10 @@ func TestAgentsInCompanyEndExactAndKeepNobodyWaiting(t *testing.T) {
 }
 
 func (c *company) options(command, dir, engine string, trail time.Duration) rollup.Options {
+	walk := config.Defaults().Walk
+	walk.LockTimeout = cmp.Or(c.lockTimeout, walk.LockTimeout)
 	return rollup.Options{
-		Command: command, Engine: engine, Known: pipeline.Shipped(), Walk: config.Defaults().Walk, Settle: trail, FixedSize: 200,
+		Command: command, Engine: engine, Known: pipeline.Shipped(), Walk: walk, Settle: trail, FixedSize: 200,
 		Reconnect: 5 * time.Second, LockPatience: 5 * time.Second, StateDir: dir, Log: slog.New(slog.DiscardHandler),
 	}
 }
