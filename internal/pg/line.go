@@ -24,12 +24,14 @@ type Patience struct {
 	// Outside is for statements outside of InTx, which the server does not bound.
 	// They read by index, a few rows each.
 	Outside time.Duration
+	// WholeTable is for those among them that read task_usage from end to end: a
+	// hundred million rows from a slow disk.
+	WholeTable time.Duration
 }
 
-func defaultPatience() Patience { return Patience{Margin: 5 * time.Second, Outside: time.Minute} }
-
-// WholeTable is for statements outside of InTx that read a table of any size from end to end.
-const WholeTable = time.Hour
+func defaultPatience() Patience {
+	return Patience{Margin: 5 * time.Second, Outside: time.Minute, WholeTable: 10 * time.Minute}
+}
 
 // SilentError is a connection that was given up because no answer came. What
 // became of the statement is not known.
@@ -139,23 +141,28 @@ func lineOf(conn *pgx.Conn) *line {
 	}
 }
 
-// Wait has statements on conn wait so long for an answer, until the returned function is called.
-func Wait(conn *pgx.Conn, d time.Duration) (restore func()) {
+// ReadsWholeTable has statements on conn wait for an answer as those do that
+// read a whole table, until the returned function is called.
+func ReadsWholeTable(conn *pgx.Conn) (restore func()) {
 	l := lineOf(conn)
 	if l == nil {
 		return func() {}
 	}
-	before := l.bound.Swap(int64(d))
-	return func() { l.bound.Store(before) }
+	return l.wait(l.patience.WholeTable)
 }
 
-// waitFor is Wait for a transaction with a statement_timeout.
+// waitFor is the same for a transaction with a statement_timeout.
 func waitFor(conn *pgx.Conn, statementTimeout time.Duration) (restore func()) {
 	l := lineOf(conn)
 	if l == nil || statementTimeout <= 0 {
 		return func() {}
 	}
-	return Wait(conn, statementTimeout+l.patience.Margin)
+	return l.wait(statementTimeout + l.patience.Margin)
+}
+
+func (l *line) wait(d time.Duration) (restore func()) {
+	before := l.bound.Swap(int64(d))
+	return func() { l.bound.Store(before) }
 }
 
 // dial returns a function that opens sockets with a bound on silence.

@@ -97,7 +97,7 @@ func TestWhatTakesItsTimeWithinItsTimeoutIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Less than what the statements take: only what was said of them counts.
-	connector.SetPatience(Patience{Margin: time.Minute, Outside: 100 * time.Millisecond})
+	connector.SetPatience(Patience{Margin: time.Minute, Outside: 100 * time.Millisecond, WholeTable: time.Minute})
 	conn, err := connector.Connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestWhatTakesItsTimeWithinItsTimeoutIsWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Errorf("in a transaction: %v", err)
 	}
-	restore := Wait(conn, WholeTable)
+	restore := ReadsWholeTable(conn)
 	if _, err = conn.Exec(t.Context(), slow); err != nil {
 		t.Errorf("with patience: %v", err)
 	}

@@ -130,7 +130,7 @@ func (w *Walker) planPartial(ctx context.Context, p *BackfillPlan, o BackfillOpt
 	var skipped int64
 	var oldest *time.Time
 	err := w.with(ctx, func(conn *pgx.Conn) error {
-		defer pg.Wait(conn, pg.WholeTable)()
+		defer pg.ReadsWholeTable(conn)()
 		return conn.QueryRow(ctx, statement("count_skipped", false), p.Watermark, begin).Scan(&skipped, &oldest)
 	})
 	if err != nil {
@@ -164,7 +164,7 @@ func (w *Walker) loadPlace(restart bool) (*state.Place, error) {
 
 func (w *Walker) countMonths(ctx context.Context, p *BackfillPlan) error {
 	err := w.with(ctx, func(conn *pgx.Conn) error {
-		defer pg.Wait(conn, pg.WholeTable)()
+		defer pg.ReadsWholeTable(conn)()
 		rows, err := conn.Query(ctx, statement("count_months", false), p.Cursor, p.To)
 		if err != nil {
 			return err

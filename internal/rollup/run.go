@@ -200,7 +200,7 @@ func (w *Walker) newPlanner(ctx context.Context, pass Pass, created time.Time) (
 		return p, nil
 	}
 	err := w.with(ctx, func(conn *pgx.Conn) error {
-		defer pg.Wait(conn, pg.WholeTable)()
+		defer pg.ReadsWholeTable(conn)()
 		return conn.QueryRow(ctx, statement("plan_odd_any", false)).Scan(&p.odd)
 	})
 	if err != nil {

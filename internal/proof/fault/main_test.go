@@ -70,7 +70,7 @@ func connect(t testing.TB, dsn, command string) *pg.Connector {
 		t.Fatal(err)
 	}
 	// Short, for the tests in which nothing answers.
-	connector.SetPatience(pg.Patience{Margin: 100 * time.Millisecond, Outside: 3 * time.Second})
+	connector.SetPatience(pg.Patience{Margin: 100 * time.Millisecond, Outside: 3 * time.Second, WholeTable: 3 * time.Second})
 	return connector
 }
 
