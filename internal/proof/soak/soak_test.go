@@ -27,6 +27,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/proof/witness"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
 )
 
@@ -35,12 +36,11 @@ func TestMain(m *testing.M) { labtest.Main(m) }
 // What the walk promises those who share the database with it. The bounds leave
 // room for a busy machine; the figures of a run are in its log.
 const (
-	timer       = 5 * time.Second
-	longestWait = 10 * time.Second // a workspace's deletion gives up after so long
-	growth      = 1.25             // of the long-lived program's memory, beside slack
-	slack       = 6 << 20          // bytes
-	bloat       = 4.0              // of the hourly table against the same rows freshly packed, beside roomy
-	roomy       = 4 << 20          // bytes
+	timer  = 5 * time.Second
+	growth = 1.25    // of the long-lived program's memory, beside slack
+	slack  = 6 << 20 // bytes
+	bloat  = 4.0     // of the hourly table against the same rows freshly packed, beside roomy
+	roomy  = 4 << 20 // bytes
 )
 
 func duration(t *testing.T) time.Duration {
@@ -63,6 +63,7 @@ type soak struct {
 	program string
 	ctx     context.Context
 	running sync.WaitGroup
+	lock    witness.Witness
 
 	mu     sync.Mutex
 	counts map[string]int
@@ -101,8 +102,16 @@ func TestNothingGrowsNobodyWaitsAndNothingIsWrong(t *testing.T) {
 	})
 	s.running.Go(func() { s.secondHost(dirs[1]) })
 	s.running.Go(func() { s.databasesTicks() })
-	s.running.Go(func() { s.deletions() })
-	s.running.Go(func() { s.holders() })
+	s.running.Go(func() {
+		if err := s.lock.Delete(ctx, db.DSN, 700*time.Millisecond); err != nil {
+			t.Error(err)
+		}
+	})
+	s.running.Go(func() {
+		if err := s.lock.Look(ctx, db.DSN); err != nil {
+			t.Error(err)
+		}
+	})
 	s.running.Wait()
 	s.report(begin)
 	s.judge(dirs)
@@ -213,48 +222,13 @@ func (s *soak) connect() *pgx.Conn {
 func (s *soak) databasesTicks() {
 	conn := s.connect()
 	defer conn.Close(context.Background())
+	if _, err := conn.Exec(context.Background(), "set application_name = 'backend'"); err != nil {
+		s.t.Error(err)
+	}
 	s.every(7*time.Second, "database's tick", func() {
 		if _, err := conn.Exec(context.Background(), "select rollup_task_usage_hourly()"); err != nil && pg.SQLState(err) == "" {
 			s.t.Error(err)
 		}
-	})
-}
-
-// deletions wait for the lock as the deletion of a workspace does.
-func (s *soak) deletions() {
-	conn := s.connect()
-	defer conn.Close(context.Background())
-	s.every(700*time.Millisecond, "wait of a deletion", func() {
-		_, err := conn.Exec(context.Background(), "begin; set local lock_timeout = '10s'; select pg_advisory_xact_lock(4246); commit")
-		if err != nil {
-			s.t.Errorf("a workspace could not be deleted: %v", err)
-			_, _ = conn.Exec(context.Background(), "rollback") // the next try shows what is left
-		}
-	})
-}
-
-// holders looks who holds the lock, and notes for how long without a break.
-func (s *soak) holders() {
-	conn := s.connect()
-	defer conn.Close(context.Background())
-	since := map[int32]time.Time{}
-	s.every(50*time.Millisecond, "look at the lock", func() {
-		list, err := pg.LockSessions(context.Background(), conn)
-		if err != nil {
-			s.t.Error(err)
-		}
-		held := map[int32]time.Time{}
-		for _, l := range list {
-			if !l.Granted {
-				continue
-			}
-			held[l.PID] = time.Now()
-			if first, ok := since[l.PID]; ok {
-				held[l.PID] = first
-			}
-			s.count("lock held by "+cmp.Or(l.Application, "the application"), time.Since(held[l.PID]))
-		}
-		since = held
 	})
 }
 
@@ -277,6 +251,13 @@ func (s *soak) report(begin map[string]int64) {
 	for what, n := range s.counts {
 		s.t.Logf("%-28s %8d, longest %s", what, n, s.most[what].Round(time.Millisecond))
 	}
+	for _, name := range []string{witness.Ours + "/run", witness.Ours + "/backfill", "a session without a name", "multica-load", "backend"} {
+		h, n := s.lock.LongestHold(name)
+		s.t.Logf("lock held by %-26s seen %6d times, longest %s", name, n, h.Took().Round(time.Millisecond))
+	}
+	for _, line := range s.lock.Account() {
+		s.t.Log(line)
+	}
 	for table, n := range s.sizes() {
 		s.t.Logf("%-32s %d KiB, %d KiB in the beginning", table, n>>10, begin[table]>>10)
 	}
@@ -285,8 +266,8 @@ func (s *soak) report(begin map[string]int64) {
 // judge demands what was promised, once everything has ended.
 func (s *soak) judge(dirs []string) {
 	t := s.t
-	if wait := s.most["wait of a deletion"]; wait > longestWait {
-		t.Errorf("the deletion of a workspace waited for %s", wait)
+	if err := s.lock.Verdict(); err != nil {
+		t.Error(err)
 	}
 	if n := len(s.rss); n > 0 {
 		early, late := s.rss[n/5], s.rss[n-1]
