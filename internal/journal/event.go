@@ -14,8 +14,7 @@ type Event uint8
 
 // The kinds of event. An id is never reused or reassigned: monitoring rules hold on to it.
 const (
-	RunStarted            Event = iota + 1 // a tick begins
-	RunFinished                            // a tick ended well, with rows, watermark and lag
+	RunFinished           Event = iota + 1 // a tick ended well, with rows, watermark and lag
 	RunInterrupted                         // a tick was asked to stop and left a clean state
 	RunFailed                              // a tick ended with an error
 	LockBusy                               // another session holds advisory lock 4246
@@ -50,7 +49,6 @@ type kind struct{ name, id string }
 
 // kinds is indexed by Event; the ids are random UUIDs (version 4) without dashes.
 var kinds = [...]kind{
-	RunStarted:            {"run-started", "09b15de591504ec0b825a672ce8b80b1"},
 	RunFinished:           {"run-finished", "a0ff718c3e5d44d89faf488c3204a762"},
 	RunInterrupted:        {"run-interrupted", "07e610bc7f3440fa94b8236294c788f9"},
 	RunFailed:             {"run-failed", "4e287595d9e94f2cabe72263e056f421"},
