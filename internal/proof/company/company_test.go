@@ -26,6 +26,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/proof/witness"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
 )
@@ -33,7 +34,7 @@ import (
 func TestMain(m *testing.M) { labtest.Main(m) }
 
 // patience is what a workspace's deletion may wait for lock 4246: it gives up
-// after ten seconds. The load's own deletions may hold it for three.
+// after ten seconds.
 const patience = 5 * time.Second
 
 // settle is how far the horizon trails the clock here: longer than a session
@@ -46,6 +47,7 @@ type company struct {
 	db      *labtest.DB
 	ctx     context.Context
 	running sync.WaitGroup
+	lock    witness.Witness
 	// lockTimeout is the agents' own, where it is not the default.
 	lockTimeout time.Duration
 
@@ -90,14 +92,27 @@ func TestAgentsInCompanyEndExactAndKeepNobodyWaiting(t *testing.T) {
 				c.sql("hook's stamp", "update task_usage_hourly_rollup_state set watermark_at = greatest(watermark_at, now() - interval '1 second')", 900*time.Millisecond)
 			})
 			c.running.Go(func() {
-				c.sql("wait of a deletion", "begin; set local lock_timeout = '10s'; select pg_advisory_xact_lock(4246); commit", 50*time.Millisecond)
+				if err := c.lock.Delete(ctx, db.DSN, 50*time.Millisecond); err != nil {
+					t.Error(err)
+				}
+			})
+			c.running.Go(func() {
+				if err := c.lock.Look(ctx, db.DSN); err != nil {
+					t.Error(err)
+				}
 			})
 			c.running.Wait()
 			for what, n := range c.times {
 				t.Logf("%-20s %4d times, longest %s", what, n, c.longest[what].Round(time.Millisecond))
 			}
-			if wait := c.longest["wait of a deletion"]; wait > patience {
-				t.Errorf("the deletion of a workspace waited for %s", wait)
+			for _, line := range c.lock.Account() {
+				t.Log(line)
+			}
+			if wait, _ := c.lock.LongestWait(); wait.Took() > patience || wait.Err != nil {
+				t.Errorf("the deletion of a workspace waited for %s, %v", wait.Took(), wait.Err)
+			}
+			if err := c.lock.Verdict(); err != nil {
+				t.Error(err)
 			}
 			c.settled(dirs, engines)
 		})
