@@ -74,6 +74,8 @@ need_group() {
       need mmdebstrap mmdebstrap
       need systemd-container systemd-nspawn
       need zstd zstd
+      need iproute2 ip
+      need_group demo # the network's database runs on this host
       [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
       ;;
     *) die "unknown group '$1'" "demo, test, image, race, lint, packages, repo or e2e" ;;
