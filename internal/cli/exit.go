@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
@@ -69,6 +71,15 @@ func monitoring(cmd *cobra.Command) *cobra.Command {
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return couldNotCheck(run(cmd, args)) }
 	return cmd
+}
+
+// unanswered words the end of the patience that a command's look at the
+// database has: whoever does not answer is not reached.
+func unanswered(err error, connector *pg.Connector, patience time.Duration) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return problem.Wrap(err, problem.Unreachable, "multica-rollup doctor", "%s did not answer within %s", connector.Target(), patience)
+	}
+	return err
 }
 
 func couldNotCheck(err error) error {

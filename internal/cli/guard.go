@@ -102,12 +102,12 @@ func (a *app) lookAtGuard(ctx context.Context, connector *pg.Connector) (*guardV
 	defer cancel()
 	conn, err := connector.Connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, unanswered(err, connector, guardPatience)
 	}
 	defer pg.Close(ctx, conn)
 	v := &guardView{SchemaVersion: report.SchemaVersion, Target: connector.Target()}
 	if err := a.readGuard(ctx, conn, connector.Target(), v); err != nil {
-		return nil, connector.Explain(err)
+		return nil, unanswered(connector.Explain(err), connector, guardPatience)
 	}
 	return v, nil
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/pgcron"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
-	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
@@ -127,9 +125,7 @@ func (a *app) pgcron(cmd *cobra.Command, do func(context.Context, *pgcron.Admin)
 	ctx, cancel := context.WithTimeout(cmd.Context(), pgcronPatience)
 	defer cancel()
 	err = do(ctx, pgcron.New(connector, pipeline.Shipped(), timer))
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = problem.Wrap(err, problem.Unreachable, "multica-rollup doctor", "%s did not answer within %s", connector.Target(), pgcronPatience)
-	}
+	err = unanswered(err, connector, pgcronPatience)
 	return err
 }
 

@@ -111,9 +111,7 @@ func (a *app) gatherStatus(ctx context.Context) (*report.Status, error) {
 		o.Units = func(ctx context.Context) (*units.Units, error) { return units.Read(ctx, names) }
 	}
 	s, err := status.Gather(ctx, o)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = problem.Wrap(err, problem.Unreachable, "multica-rollup doctor", "%s did not answer within %s", connector.Target(), statusPatience)
-	}
+	err = unanswered(err, connector, statusPatience)
 	if err != nil {
 		return nil, err
 	}

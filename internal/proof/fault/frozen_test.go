@@ -3,6 +3,7 @@ package fault_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -172,4 +173,30 @@ func holding(t *testing.T, conn *pgx.Conn) bool {
 		t.Fatal(err)
 	}
 	return len(list) > 0
+}
+
+// TestWhoLooksDoesNotWaitForEver has nothing answer those who only look. Theirs
+// are the exit codes of "could not look": a verdict is not given.
+func TestWhoLooksDoesNotWaitForEver(t *testing.T) {
+	for verb, c := range map[string]struct {
+		code int
+		said string
+	}{
+		"status": {3, "did not answer within 30s"}, "verify": {3, "the server has not answered for 1m0"},
+		"guard": {69, "did not answer within 30s"}, "pgcron status": {69, "did not answer within"},
+	} {
+		t.Run(verb, func(t *testing.T) {
+			t.Parallel()
+			db := labtest.New(t, lab.Gen272)
+			seed(t, db.Conn, 44, 100)
+			p := newProxy(t, db.DSN)
+			cmd := newCommand(p.dsn+"&connect_timeout=2", t.TempDir(), strings.Fields(verb)...)
+			p.arrange(2, frozen, func() { go p.blackOut() })
+			began := time.Now()
+			ends(t, cmd, c.code, c.said, "hint: ")
+			if took := time.Since(began); took > 3*time.Minute {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
 }
