@@ -50,6 +50,11 @@ repo: packages ## apt and yum repositories of dist/
 	@$(DEPS) repo
 	@packaging/repo.sh
 
+.PHONY: release-check
+release-check: packages ## the same bytes from a second build, and from goreleaser (building that takes minutes)
+	@packaging/reproduce.sh
+	@packaging/goreleaser-compare.sh
+
 .PHONY: e2e
 e2e: ## install the packages in booted Debian systems and live an operator's day (needs root)
 	@$(DEPS) e2e repo

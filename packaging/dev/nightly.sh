@@ -8,3 +8,4 @@ MULTICA_PROOF_SEQUENCES=${MULTICA_PROOF_SEQUENCES:-1000} MULTICA_PROOF_SEED=${MU
   MULTICA_PROOF_THOROUGH=1 MULTICA_PROOF_SOAK=${MULTICA_PROOF_SOAK:-10m} packaging/dev/test.sh -count=1 -timeout 6h ./internal/proof/...
 packaging/dev/fuzz.sh
 packaging/e2e/run.sh
+packaging/goreleaser-compare.sh
