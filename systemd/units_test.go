@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multica-rollup/multica-rollup/internal/config"
 )
 
 func read(t *testing.T, name string) string {
@@ -50,7 +52,6 @@ func TestServicesShareOneSandbox(t *testing.T) {
 func TestTemplatesDifferOnlyByTheirInstance(t *testing.T) {
 	plain := strings.NewReplacer(
 		" of %i", "",
-		"rollup.toml:/etc/multica/rollup.d/%i.toml", "rollup.toml:/etc/multica/rollup.toml",
 		"/etc/multica/rollup.d/%i.toml", "/etc/multica/rollup.toml",
 		"StateDirectory=multica-rollup/%i", "StateDirectory=multica-rollup",
 	)
@@ -66,11 +67,28 @@ func TestTemplatesDifferOnlyByTheirInstance(t *testing.T) {
 	}
 }
 
+func TestAServiceWithoutItsConfigurationCanSaySo(t *testing.T) {
+	units, err := filepath.Glob("multica-rollup*.service")
+	if err != nil || len(units) < 7 {
+		t.Fatalf("found %v, %v", units, err)
+	}
+	for _, unit := range units {
+		text := read(t, unit)
+		handsOver := strings.Contains(text, "\nLoadCredential=rollup.toml:")
+		if handsOver != strings.Contains(text, "\nSetCredential=rollup.toml:"+config.NoFile+"\n") {
+			t.Errorf("%s does not pass %q in the place of a missing file", unit, config.NoFile)
+		}
+		if strings.Contains(text, "\nAssert") {
+			t.Errorf("%s has an assertion: where it fails, the unit does not, and no alarm goes off", unit)
+		}
+	}
+}
+
 // since248 are directives that systemd 247, our floor, does not know. It would
 // ignore them with a warning at every start.
 var since248 = regexp.MustCompile(`(?m)^(PrivateIPC|LoadCredentialEncrypted|ImportCredential|` +
 	`RestrictFileSystems|MemoryZSwapMax|RestartSteps|RestartMaxDelaySec|RestartMode|PrivatePIDs|OnSuccess|ExecSearchPath|` +
-	`SetCredential|SystemCallLog|NoExecPaths|ExecPaths|StartupAllowedCPUs|UpheldBy|Upholds)=|%d`)
+	`SetCredentialEncrypted|SystemCallLog|NoExecPaths|ExecPaths|StartupAllowedCPUs|UpheldBy|Upholds)=|%d`)
 
 func TestUnitsStayWithinSystemd247(t *testing.T) {
 	units, err := filepath.Glob("multica-rollup*.[st][ei][rm]*")

@@ -45,6 +45,11 @@ type Loaded struct {
 // file named by mistake must not fill the memory.
 const maxFile = 1 << 20
 
+// NoFile is what the packaged units pass as the credential rollup.toml where its
+// source does not exist (SetCredential=): without it they would end before the
+// program is started, and nothing would name the file that is missing.
+const NoFile = "# there is no such file"
+
 // DefaultOrigin is the origin of a value that nothing has set.
 const DefaultOrigin = "default"
 
@@ -112,6 +117,10 @@ func (l *loader) readFile(opts Options, loaded *Loaded) []setting {
 	case err != nil:
 		l.dsnRefused = true
 		l.unreadable(path, "the configuration", err)
+		return nil
+	}
+	if isCredential && strings.TrimSpace(string(content)) == NoFile {
+		l.missing = credentialSource(path)
 		return nil
 	}
 	loaded.Path = path

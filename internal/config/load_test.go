@@ -183,6 +183,25 @@ nice = 1
 	}
 }
 
+func TestWhatTheUnitsPassForAMissingFileIsAMissingFile(t *testing.T) {
+	credentials := t.TempDir()
+	path := filepath.Join(credentials, "rollup.toml")
+	if err := os.WriteFile(path, []byte(NoFile), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(Options{CredentialsDir: credentials})
+	if want := fmt.Sprintf("no DSN: there is no %s, and nothing else says which database", path); err == nil || err.Error() != want {
+		t.Errorf("Load() = %v, want %q", err, want)
+	}
+	loaded, err := Load(Options{CredentialsDir: credentials, Env: []string{"MULTICA_ROLLUP_DSN=host=db dbname=multica"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loaded.Path != "" || loaded.DSN != "host=db dbname=multica" {
+		t.Errorf("path %q, DSN %q", loaded.Path, loaded.DSN)
+	}
+}
+
 func TestMissingDefaultFileIsFineWhereADSNComesFromElsewhere(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "rollup.toml")
 	_, err := Load(Options{Path: missing})
