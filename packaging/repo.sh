@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # repo.sh [PACKAGES [REPOSITORY]]: adds the packages of a directory (dist) to an apt and a yum repository
-# in another (dist/repo) and signs both indexes. What is there already stays, so that old versions can
-# be gone back to.
+# in another (dist/repo), and signs both indexes and the rpms. What is there already stays, so that old
+# versions can be gone back to.
 #
 # REPO_KEY names the signing key in gpg's keyring. Without it a throw-away key signs, which is good for
 # trying a repository out and for nothing else. The public key is put beside the indexes.
@@ -29,6 +29,11 @@ if [ -z "$key" ]; then
   gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-generate-key "$key" ed25519 sign 1d 2>/dev/null
 fi
 sign() { gpg --batch --yes --quiet --local-user "$key" "$@"; }
+sign_rpms() { # Debian's rpm does not know where gpg is
+  local said
+  said=$(rpmsign --define "_gpg_name $key" --define "__gpg $(command -v gpg)" --resign "$@" 2>&1) ||
+    { printf '%s\n' "$said" >&2; return 1; }
+}
 
 mkdir -p "$repo/apt/pool" "$repo/yum"
 gpg --batch --yes --quiet --export --output "$repo/multica-rollup.gpg" "$key" # for apt's signed-by
@@ -57,15 +62,24 @@ cp -f -- "${debs[@]}" "$repo/apt/pool/"
 sign --detach-sign --armor --output "$repo/apt/dists/stable/Release.gpg" "$repo/apt/dists/stable/Release"
 sign --clearsign --output "$repo/apt/dists/stable/InRelease" "$repo/apt/dists/stable/Release"
 
-# yum: one repository a machine architecture, which $basearch names.
+# yum: one repository a machine architecture, which $basearch names. The rpms there are signed copies;
+# one that was published stays as it is, since another signature makes another file of it.
+header() { rpm -qp --nosignature --queryformat '%{SHA256HEADER}' "$1"; }
 for rpm in "${rpms[@]}"; do
   arch=${rpm%.rpm}
   arch=${arch##*.}
+  target=$repo/yum/$arch/$(basename "$rpm")
   mkdir -p "$repo/yum/$arch"
-  cp -f -- "$rpm" "$repo/yum/$arch/"
+  if [ ! -e "$target" ] || [ "$(header "$target")" != "$(header "$rpm")" ]; then
+    cp -f -- "$rpm" "$target"
+    sign_rpms "$target"
+  fi
 done
+if [ -z "${REPO_KEY:-}" ]; then
+  sign_rpms "$repo"/yum/*/*.rpm # those of an earlier throw-away key, too
+fi
 for dir in "$repo"/yum/*/; do
-  createrepo_c --quiet --update "$dir"
+  createrepo_c --quiet "$dir" # --update would go by size and time, and miss another signature
   sign --detach-sign --armor --output "${dir}repodata/repomd.xml.asc" "${dir}repodata/repomd.xml"
 done
 echo "repo: apt and yum repositories in $repo"

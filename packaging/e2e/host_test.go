@@ -43,11 +43,17 @@ const (
 // host is the machine that a test's operator sits at.
 type host struct{ *box.Box }
 
-// boot makes a host of the suite and starts it; it is destroyed when the test ends.
+// boot makes a host of the suite with PostgreSQL and starts it; it is destroyed when the test ends.
 func boot(t *testing.T, suite string) *host {
 	t.Helper()
+	return bootWith(t, suite, "man-db", "postgresql", cronPackages[suite], "rpm")
+}
+
+// bootWith is boot with these packages.
+func bootWith(t *testing.T, suite string, packages ...string) *host {
+	t.Helper()
 	ctx := t.Context()
-	b, err := box.New(ctx, box.Image{Suite: suite, Packages: []string{"man-db", "postgresql", cronPackages[suite], "rpm"}}, need(t, scratchVariable))
+	b, err := box.New(ctx, box.Image{Suite: suite, Packages: packages}, need(t, scratchVariable))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,8 +33,15 @@ go build -o "$work/" ./packaging/dev/tally ./cmd/multica-lab
 go test -c -tags e2e -o "$work/e2e.test" ./packaging/e2e
 VERSION=0.0.1 packaging/build.sh "$work/old"
 VERSION=0.0.2 packaging/build.sh "$work/new"
-packaging/repo.sh "$work/old" "$work/repo"
-packaging/repo.sh "$work/new" "$work/repo"
+# One key for both, as a publisher has it.
+mkdir -m 0700 "$work/keyring"
+export REPO_KEY="key of the end-to-end tests"
+GNUPGHOME=$work/keyring gpg --batch --quiet --pinentry-mode loopback --passphrase '' \
+  --quick-generate-key "$REPO_KEY" ed25519 sign 1d 2>/dev/null
+for version in old new; do
+  GNUPGHOME=$work/keyring packaging/repo.sh "$work/$version" "$work/repo"
+done
+GNUPGHOME=$work/keyring gpgconf --kill gpg-agent
 
 cd packaging/e2e
 "${as_root[@]}" env E2E_SCRATCH="$work" E2E_OLD="$work/old" E2E_NEW="$work/new" E2E_LAB="$work/multica-lab" \
