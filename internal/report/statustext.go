@@ -188,7 +188,7 @@ func (p *sheet) scheduling(s *Status) {
 		if v := u.Service; v != nil {
 			switch {
 			case v.Working():
-				p.line("", "the service is at work: "+v.Status)
+				p.line("", strings.TrimSuffix("the service is at work: "+v.Status, ": ")) // which at first has told nothing
 			case v.Failed():
 				p.painted("", fmt.Sprintf("the service failed: %s, status %d", v.Result, v.Exit), p.bad)
 			case !v.Ended.IsZero():

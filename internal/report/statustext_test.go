@@ -107,6 +107,14 @@ func TestStatusAsText(t *testing.T) {
 	}
 }
 
+func TestAServiceThatHasToldNothingYetIsAtWork(t *testing.T) {
+	s := healthy()
+	s.Units.Service.State, s.Units.Service.Status = "activating", ""
+	if got := statusText(t, s, report.Style{}); !strings.Contains(got, "the service is at work\n") {
+		t.Errorf("status prints:\n%s", got)
+	}
+}
+
 func TestStatusInColourIsTheSameText(t *testing.T) {
 	plain := statusText(t, troubled(), report.Style{Width: 100})
 	colour := statusText(t, troubled(), report.Style{Width: 100, Color: true})
