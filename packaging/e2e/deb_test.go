@@ -34,6 +34,7 @@ func TestDebianPackage(t *testing.T) {
 				{"keeps the edited configuration on upgrade", upgrades},
 				{"never tells the password", keepsPasswordSecret},
 				{"stops on removal and keeps the configuration", isRemoved},
+				{"goes on where it was when installed again", comesBack},
 				{"leaves nothing but the user when purged", func(t *testing.T, h *host) { isPurged(t, h, before) }},
 			})
 		})
@@ -245,6 +246,24 @@ func isRemoved(t *testing.T, h *host) {
 	h.want(t, "systemctl --failed --no-legend --plain", "")
 	h.want(t, "systemctl list-unit-files --no-legend 'multica-rollup*'", "")
 	h.must(t, "test -e "+configFile+" && test -d "+stateDir)
+}
+
+// comesBack installs the package after its removal: what was enabled runs again, what was not does not.
+func comesBack(t *testing.T, h *host) {
+	edited := h.must(t, "cat "+configFile)
+	h.must(t, "apt-get install -y "+h.bring(t, newVariable, "*_amd64.deb")+" </dev/null")
+	if now := h.must(t, "cat "+configFile); now != edited {
+		t.Errorf("the configuration has become:\n%s", now)
+	}
+	h.want(t, "systemctl is-enabled "+timer+"; systemctl is-active "+timer, "enabled\nactive")
+	h.want(t, "systemctl is-active "+verifyTimer, "inactive")
+	h.until(t, 45*time.Second, "systemctl show --value -p ExecMainExitTimestamp "+service+" | grep -q . && ! systemctl is-active --quiet "+service)
+	h.want(t, "systemctl --failed --no-legend --plain", "")
+	h.want(t, "ls /run/multica-rollup.reinstalled 2>/dev/null", "")
+
+	h.must(t, "systemctl stop "+timer) // which is not to be started again by an upgrade
+	h.must(t, "apt-get install -y --reinstall "+h.bring(t, newVariable, "*_amd64.deb")+" </dev/null")
+	h.want(t, "systemctl is-active "+timer, "inactive")
 }
 
 func isPurged(t *testing.T, h *host, before []string) {
