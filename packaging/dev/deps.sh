@@ -38,6 +38,7 @@ need_group() {
     test)
       need_group demo
       need_group image
+      need mount mount # not in the smallest of roots
       need pgbouncer pgbouncer
       need prometheus promtool
       need faketime faketime # a clock that tests can set
