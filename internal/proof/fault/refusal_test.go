@@ -163,7 +163,7 @@ run; ls -A "$MULTICA_ROLLUP_STATE_DIR" | wc -l | grep -qx 2`), 0)
 			})
 			t.Run("read-only", func(t *testing.T) {
 				exec1(t, db.Conn, "truncate task_usage_hourly", "update task_usage_hourly_rollup_state set watermark_at = '1970-01-01 00:00:00+00'")
-				ends(t, inside(`mount -o remount,ro "$MULTICA_ROLLUP_STATE_DIR"; run`), 0, "nothing can be remembered between runs")
+				ends(t, inside(`mount -o remount,bind,ro "$MULTICA_ROLLUP_STATE_DIR"; run`), 0, "nothing can be remembered between runs")
 				exact(t, db.Conn, "with nowhere to remember anything")
 			})
 		})
