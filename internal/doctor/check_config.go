@@ -35,7 +35,7 @@ func configCheck() Check {
 		if err != nil && !errors.Is(err, os.ErrPermission) {
 			return env.unknown(err)
 		}
-		if err == nil && info.Mode().Perm()&0o022 != 0 {
+		if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o022 != 0 { // /dev/null is nobody's configuration
 			return warning(Fix{Command: "chmod 0600 " + shellWord(path)},
 				"%s can be written by others (mode %04o): who may write it chooses the database", path, info.Mode().Perm())
 		}

@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -22,6 +24,10 @@ func critical(fix Fix, format string, args ...any) Finding {
 
 // unknown is a check that met an error of its own.
 func (e *Env) unknown(err error) Finding {
+	if errors.Is(err, context.DeadlineExceeded) { // of examine
+		return Finding{Verdict: Unknown, Summary: fmt.Sprintf("could not be checked: no answer within %s", checkTimeout),
+			Fix: &Fix{Advice: "see whether the database server hangs, or the host it runs on"}}
+	}
 	if e.Connector != nil {
 		err = e.Connector.Explain(err)
 	}

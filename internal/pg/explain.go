@@ -222,7 +222,7 @@ func netFault(err error) fault {
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return fault{rankRefused, problem.Unreachable, "there is no route to the host",
 			"check the host in the DSN, the network and its firewall"}
-	case errors.Is(err, os.ErrPermission):
+	case errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EAFNOSUPPORT):
 		return fault{rankRefused, problem.Permission, "this host does not let the program open the connection (" + deepest(err).Error() + ")",
 			"check the unit's IPAddressDeny= and RestrictAddressFamilies= (systemctl cat multica-rollup.service) and the firewall"}
 	case isTimeout(err):
