@@ -36,7 +36,7 @@ func TestErrorsThatNeedNoServer(t *testing.T) {
 		{dial(syscall.ECONNREFUSED), problem.Unreachable, "connection refused by 192.0.2.1:5432", "listen_addresses"},
 		{dial(syscall.EPERM), problem.Permission, `this host does not let the program open the connection \(operation not permitted\)`, "IPAddressDeny="},
 		{dial(syscall.EAFNOSUPPORT), problem.Permission, `this host does not let the program open the connection \(address family not supported by protocol\)`, "RestrictAddressFamilies="},
-		{dial(syscall.EAFNOSUPPORT), problem.Failed, "address family not supported by protocol", ""},
+		{dial(syscall.EADDRNOTAVAIL), problem.Failed, "cannot assign requested address", ""},
 		{&net.OpError{Op: "dial", Net: "unix", Addr: &net.UnixAddr{Name: "/run/x", Net: "unix"}, Err: os.NewSyscallError("connect", syscall.EACCES)}, problem.Permission, "the socket /run/x may not be opened by this user", "unix_socket_permissions"},
 		{fmt.Errorf("reading: %w", syscall.ECONNRESET), problem.Unreachable, "the server closed the connection", "next run"},
 		{errors.New("line one\nline two"), problem.Failed, "line one line two", ""},

@@ -1,6 +1,6 @@
 -- Recomputes the keys of locked queue rows and deletes exactly those rows.
--- With each key it recomputes all that have its hour, agent and model, which it has to read
--- anyway: two transactions that move the same usage at once, each unseen by the other's
+-- With the keys of an hour it recomputes all that have their agents and models, whose usage it has
+-- to read anyway: two transactions that move the same usage at once, each unseen by the other's
 -- trigger, queue keys that it has left or never had, and none queues the one it ends up in.
 -- $1 where they lie (ctids as text[]): fixed while they are locked, and no other
 -- name for them is safe (an uncommitted conflicting insert leaves key and
