@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,8 +41,12 @@ pool_mode = transaction
 logfile = %[3]s/log
 `, databases, port, dir))
 	cmd := as(exec.Command(program, filepath.Join(dir, "pgbouncer.ini")), who)
-	var output strings.Builder
-	cmd.Stdout, cmd.Stderr = &output, &output
+	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting pgbouncer (apt-get install pgbouncer): %v", err)
 	}
@@ -52,7 +56,8 @@ logfile = %[3]s/log
 	})
 	eventually(t, "pgbouncer answers", func() error {
 		if err := awaitLive(t.Context(), "postgres://agent:"+password+"@127.0.0.1:"+port+"/pgbouncer"); err != nil {
-			return fmt.Errorf("%w: %s", err, output.String())
+			said, _ := os.ReadFile(output.Name()) // it only adds to the error
+			return fmt.Errorf("%w: %s", err, said)
 		}
 		return nil
 	})
