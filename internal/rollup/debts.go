@@ -139,11 +139,12 @@ func (w *Walker) settle(ctx context.Context, d state.Debt) (bool, error) {
 	if d.Kind == state.OpenTransaction && !d.Moves {
 		end = d.To // this one's rows are all there
 	}
-	// What is rolled up beside a transaction that moves usage, and was not waited for, is due again when that has ended.
+	// A transaction that moves usage, and was not waited for, has not seen what this one has written:
+	// that is due again when it has ended. What others wrote before it was owed, it has seen.
 	var again []state.Debt
 	for _, o := range w.horizon.Owed {
-		if o.Moves {
-			o.From = earlier(o.From, d.From)
+		if o.Moves && d.Kind != state.Gap {
+			o.From = earlier(o.From, later(d.From, d.Wrote))
 			again = append(again, o)
 		}
 	}

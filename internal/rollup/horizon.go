@@ -34,7 +34,7 @@ type Horizon struct {
 	Hidden int
 	// HiddenWriters are those among them that write to the source tables.
 	HiddenWriters int
-	// Moving says that a transaction it is held back for may move usage to other keys.
+	// Moving says that a transaction may move usage to other keys, and that nothing is rolled up beside it.
 	Moving bool
 }
 
@@ -69,7 +69,7 @@ func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hol
 	if err != nil {
 		return nil, err
 	}
-	hidden := map[int32]bool{}
+	moving, hidden := false, map[int32]bool{}
 	for _, s := range sessions {
 		if s.hidden {
 			hidden[s.pid] = true
@@ -78,23 +78,27 @@ func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hol
 		d := s.debt()
 		held := hold < 0 || h.Now.Sub(*s.started) <= hold
 		if movers[s.pid] {
-			d.Moves = true
-			if since.Before(d.From) {
-				d.From = since
-			}
-			h.Moving = h.Moving || held
+			d.Moves, d.From = true, earlier(d.From, since)
+			moving = moving || held
 		}
 		h.Open = append(h.Open, d)
 		if held {
-			h.hold(d.From, d.Description)
-		} else {
+			at := d.From
+			if hold >= 0 { // one that moves usage may be followed by the next before it has ended
+				at = later(at, h.Now.Add(-hold).Truncate(time.Microsecond))
+			}
+			h.hold(at, d.Description)
+		}
+		if d.Moves || !held {
 			h.Owed = append(h.Owed, d)
 		}
 	}
 	h.Hidden = len(hidden)
-	if err := h.readPrepared(ctx, q, since, hold); err != nil {
+	prepared, err := h.readPrepared(ctx, q, since, hold)
+	if err != nil {
 		return nil, err
 	}
+	h.Moving = (moving || prepared) && !h.At.After(since)
 	if len(hidden) > 0 {
 		if err := h.readHiddenWriters(ctx, q, hidden, later(postmaster, since.Add(-max(hold, 0)))); err != nil {
 			return nil, err
@@ -106,7 +110,7 @@ func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hol
 // debt is what a session's transaction is owed when it ends: the instant of its beginning, which its rows carry.
 func (s activity) debt() state.Debt {
 	d := state.Debt{
-		Kind: state.OpenTransaction, From: *s.started, To: s.started.Add(time.Microsecond),
+		Kind: state.OpenTransaction, From: *s.started, To: s.started.Add(time.Microsecond), Wrote: *s.started,
 		PID: s.pid, Started: *s.started, Description: fmt.Sprintf("pid %d (%s), open since %s", s.pid, s.who, stamp(*s.started)),
 	}
 	if s.backendStart != nil {
@@ -167,36 +171,38 @@ func readSessions(ctx context.Context, q pg.Querier) ([]activity, error) {
 }
 
 // readPrepared adds prepared transactions. When they began is not recorded, so
-// they may owe anything from the watermark, or a gap before it, to their preparation.
-func (h *Horizon) readPrepared(ctx context.Context, q pg.Querier, since time.Time, hold time.Duration) error {
+// they may owe anything from the watermark, or a gap before it, to their
+// preparation. It says whether one of them is held back for.
+func (h *Horizon) readPrepared(ctx context.Context, q pg.Querier, since time.Time, hold time.Duration) (held bool, _ error) {
 	rows, err := q.Query(ctx, statement("prepared", false))
 	if err != nil {
-		return fmt.Errorf("reading prepared transactions: %w", err)
+		return false, fmt.Errorf("reading prepared transactions: %w", err)
 	}
 	var gid, owner string
 	var prepared time.Time
 	_, err = pgx.ForEachRow(rows, []any{&gid, &prepared, &owner}, func() error {
 		d := state.Debt{
-			Kind: state.PreparedTransaction, From: since, To: prepared.Add(time.Microsecond), GID: gid, Started: prepared, Moves: true,
+			Kind: state.PreparedTransaction, From: since, To: prepared.Add(time.Microsecond), Wrote: since,
+			GID: gid, Started: prepared, Moves: true,
 			Description: fmt.Sprintf("prepared transaction %q of %s, since %s", gid, owner, stamp(prepared)),
 		}
 		h.Open = append(h.Open, d)
 		if hold < 0 {
 			h.hold(since, d.Description)
-			h.Moving = true
+			held = true
 			return nil
 		}
 		if h.Now.Sub(prepared) <= hold {
 			h.hold(later(since, prepared.Add(-hold)), d.Description)
-			h.Moving = true
+			held = true
 		}
 		h.Owed = append(h.Owed, d)
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("reading prepared transactions: %w", err)
+		return false, fmt.Errorf("reading prepared transactions: %w", err)
 	}
-	return nil
+	return held, nil
 }
 
 // hiddenPatience is how long a hidden writer is given to end by itself: the
@@ -230,7 +236,7 @@ func (h *Horizon) readHiddenWriters(ctx context.Context, q pg.Querier, hidden ma
 	h.HiddenWriters = len(writers)
 	for vxid, w := range writers {
 		d := state.Debt{
-			Kind: state.HiddenWriter, From: since, To: h.Now, PID: w.pid, VirtualTransaction: vxid, Moves: w.moves,
+			Kind: state.HiddenWriter, From: since, To: h.Now, Wrote: since, PID: w.pid, VirtualTransaction: vxid, Moves: w.moves,
 			Description: fmt.Sprintf("pid %d, whose start our role may not see", w.pid),
 		}
 		h.Open = append(h.Open, d)

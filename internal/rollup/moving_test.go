@@ -7,6 +7,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // The tests of this file move usage to other keys in transactions that do not see each other, or not
@@ -109,6 +110,62 @@ func TestUsageWrittenBesideAPreparedMoveIsRolledUpWhereItWasMovedTo(t *testing.T
 	exec(t, db.Conn, useIssue+" offset 1", issue)
 	a.run()
 	exec(t, db.Conn, "commit prepared 'move'")
+	a.run()
+	exact(t, db.Conn)
+	a.owes()
+}
+
+const useIssueAt = `insert into task_usage (task_id, provider, model, input_tokens, created_at, updated_at)
+	select id, 'beside', 'm', 7, date_trunc('hour', now()) - interval '5 hours', now() - $2::interval
+	from agent_task_queue where issue_id = $1 and runtime_id is not null order by id limit 1`
+
+func TestMovesThatOverlapHoldTheWatermarkNoLongerThanTheHold(t *testing.T) {
+	db, a, issue := moved(t)
+	exec(t, db.Conn, "update task_usage_hourly_rollup_state set watermark_at = now() - interval '3 hours'")
+	a.opts.StateDir = t.TempDir()
+	a.opts.Walk.HorizonHold = time.Hour
+	move, _ := open(t, db)
+	if _, err := move.Exec(context.Background(), moveProject, issue); err != nil {
+		t.Fatal(err)
+	}
+	st := a.run()
+	if age := get[time.Time](t, db.Conn, "select now()").Sub(st.Watermark); age > a.opts.Walk.HorizonHold+time.Minute {
+		t.Fatalf("the watermark is held back for %s", age)
+	}
+	a.owes(state.OpenTransaction)
+	exec(t, db.Conn, useIssueAt, issue, "30 minutes")
+	if err := move.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	a.run()
+	exact(t, db.Conn)
+	a.owes()
+}
+
+func TestWhatIsOwedDoesNotGrowFromOneMoveToTheNext(t *testing.T) {
+	db, a, issue := moved(t)
+	a.opts.Walk.HorizonHold = 0
+	first, started := open(t, db)
+	if _, err := first.Exec(context.Background(), moveProject, issue); err != nil {
+		t.Fatal(err)
+	}
+	a.run()
+	next, _ := open(t, db)
+	if _, err := next.Exec(context.Background(), "update agent_task_queue set runtime_id = null where false"); err != nil {
+		t.Fatal(err)
+	}
+	a.run()
+	if err := first.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	a.run()
+	a.owes(state.OpenTransaction)
+	if d := a.memory().Debts[0]; d.From.Before(started) {
+		t.Fatalf("owed from %s, which the transaction of %s has handed on", d.From, started)
+	}
+	if err := next.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	a.run()
 	exact(t, db.Conn)
 	a.owes()

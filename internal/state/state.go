@@ -41,6 +41,9 @@ type Debt struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
 
+	// Wrote is the earliest event time that rows of the transaction itself can have; zero for a gap.
+	Wrote time.Time `json:"wrote,omitzero"`
+
 	// What has to end before the window can be rolled up; zero for a gap.
 	PID                int32     `json:"pid,omitempty"`
 	BackendStart       time.Time `json:"backend_start,omitzero"`
@@ -323,6 +326,9 @@ func (m *Memory) Owe(d Debt) {
 		}
 		if d.To.After(o.To) {
 			o.To = d.To
+		}
+		if d.Wrote.Before(o.Wrote) {
+			o.Wrote = d.Wrote
 		}
 		o.Moves = o.Moves || d.Moves
 		return
