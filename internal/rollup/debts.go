@@ -154,7 +154,7 @@ func (w *Walker) settle(ctx context.Context, d state.Debt) (bool, error) {
 	complete := !end.Before(earlier(d.To, w.st.Watermark))
 	l := &leg{
 		cursor: d.From, end: end,
-		planner: planner{pass: Pass{Start: d.From, End: end}, byHours: !w.engine.OneSnapshot(), again: true},
+		planner: planner{pass: Pass{Start: d.From, End: end}, byHours: !w.engine.OneSnapshot()},
 		done: func(cursor time.Time, _ Result) error {
 			return w.remember(func(m *state.Memory) {
 				if !(complete && !cursor.Before(end)) {

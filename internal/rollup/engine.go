@@ -22,7 +22,6 @@ type Slice struct {
 	Pass     Pass
 	Hours    []time.Time // the bucket hours to read, where they are known; nil: all that the slice touches
 	History  bool        // whole hours of a pass over all of history, none of which was read before
-	Again    bool        // rolled up before; its usage may have been moved to other keys unseen since
 }
 
 // Pass is a stretch of event time that one process walks in order. Hours
@@ -52,7 +51,7 @@ func (r *Result) add(o Result) {
 type Engine interface {
 	// Name is set or function, as in the configuration.
 	Name() string
-	// Roll replaces the hourly rows of every key that has an event in the slice.
+	// Roll replaces the hourly rows of every key that has an event in the slice, at least.
 	Roll(ctx context.Context, tx pgx.Tx, s Slice) (Result, error)
 	// OneSnapshot says whether the transaction must be REPEATABLE READ.
 	OneSnapshot() bool
@@ -66,13 +65,12 @@ var (
 
 // setEngine is our own set-based SQL: the cost of a slice follows the slice.
 type setEngine struct {
-	slice, again, history, historyEmpty, drainLock, drain string
+	slice, history, historyEmpty, drainLock, drain string
 }
 
 func newSetEngine(costs bool) *setEngine {
 	return &setEngine{
 		slice:        statement("slice", costs),
-		again:        statement("slice_again", costs),
 		history:      statement("history", costs),
 		historyEmpty: statement("history_empty", costs),
 		drainLock:    statement("drain_lock", costs),
@@ -88,11 +86,7 @@ func (e *setEngine) Roll(ctx context.Context, tx pgx.Tx, s Slice) (Result, error
 		return e.rollHistory(ctx, tx, s)
 	}
 	var r Result
-	sql, into := e.slice, []any{&r.Written, &r.Read}
-	if s.Again {
-		sql, into = e.again, []any{&r.Written, &r.Deleted, &r.Read}
-	}
-	if err := tx.QueryRow(ctx, sql, s.From, s.To, s.Pass.Start, s.Pass.End, s.Hours).Scan(into...); err != nil {
+	if err := tx.QueryRow(ctx, e.slice, s.From, s.To, s.Pass.Start, s.Hours).Scan(&r.Written, &r.Deleted, &r.Read); err != nil {
 		return Result{}, fmt.Errorf("rolling up %s to %s: %w", stamp(s.From), stamp(s.To), err)
 	}
 	return r, nil

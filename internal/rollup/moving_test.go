@@ -170,3 +170,36 @@ func TestWhatIsOwedDoesNotGrowFromOneMoveToTheNext(t *testing.T) {
 	exact(t, db.Conn)
 	a.owes()
 }
+
+// crowded makes an issue whose usage shares its hourly row with that of another issue, and returns both.
+func crowded(t testing.TB) (db *labtest.DB, a *agent, issue, neighbour string) {
+	t.Helper()
+	db, a, issue = moved(t)
+	neighbour = get[string](t, db.Conn, `with i as (insert into issue (id, workspace_id, project_id, title)
+			select gen_random_uuid(), workspace_id, project_id, 'neighbour' from issue where id = $1 returning id),
+		q as (insert into agent_task_queue (id, agent_id, runtime_id, issue_id)
+			select gen_random_uuid(), q.agent_id, q.runtime_id, i.id from i, (
+				select * from agent_task_queue where issue_id = $1 and runtime_id is not null order by id limit 1) q)
+		select id::text from i`, issue)
+	return db, a, issue, neighbour
+}
+
+func TestUsageCountedBeforeItsTimeIsTakenOutOfTheKeyThatItLeft(t *testing.T) {
+	db, a, issue, neighbour := crowded(t)
+	exec(t, db.Conn, "update task_usage_hourly_rollup_state set watermark_at = now() - interval '3 hours'")
+	exec(t, db.Conn, useIssueAt, neighbour, "2 hours")
+	a.opts.StateDir = t.TempDir()
+	move, _ := open(t, db)
+	if _, err := move.Exec(context.Background(), moveProject, issue); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, db.Conn, useIssueAt, issue, "0 hours") // in no key that the move queues
+	a.opts.Settle = time.Hour
+	a.run() // comes to the neighbour's usage, and counts the other's with it
+	if err := move.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	a.opts.Settle = time.Nanosecond
+	a.run()
+	exact(t, db.Conn)
+}

@@ -31,7 +31,6 @@ type planner struct {
 	history bool // the pass began at or before the oldest usage row
 	odd     bool // of history: some usage was corrected before it was created
 	byHours bool // the engine can work a moment through by bucket hours
-	again   bool // what it plans was rolled up before
 }
 
 // startAt begins the pass anew, where the walk was sent by others: the hours
@@ -70,7 +69,7 @@ func (p planner) next(ctx context.Context, q pg.Querier, cursor, end time.Time, 
 }
 
 func (p planner) single(from, to time.Time, full bool, events int64) plan {
-	return plan{slices: []Slice{{From: from, To: to, Pass: p.pass, Again: p.again}}, to: to, full: full, events: events}
+	return plan{slices: []Slice{{From: from, To: to, Pass: p.pass}}, to: to, full: full, events: events}
 }
 
 // nextOfHistory ends a slice at an hour, by the number of usage rows created:
@@ -119,7 +118,7 @@ func (p planner) moment(ctx context.Context, q pg.Querier, from, to time.Time, s
 		return plan{}, fmt.Errorf("planning a moment: %w", err)
 	}
 	out.slices = nil
-	s := Slice{From: from, To: to, Pass: p.pass, Again: p.again}
+	s := Slice{From: from, To: to, Pass: p.pass}
 	var hour time.Time
 	var inHour, sum int64
 	_, err = pgx.ForEachRow(rows, []any{&hour, &inHour}, func() error {

@@ -148,6 +148,9 @@ func (s *sampler) compareWindow(ctx context.Context, w *EngineWindow) error {
 			return err
 		}
 		w.Keys = int64(len(keys))
+		if err := s.mend(ctx, tx, w, keys); err != nil {
+			return err
+		}
 		bySet, took, err := s.attempt(ctx, tx, w, keys, s.rollBySet)
 		if err != nil {
 			return err
@@ -164,6 +167,19 @@ func (s *sampler) compareWindow(ctx context.Context, w *EngineWindow) error {
 	if errors.Is(err, errUndone) {
 		return nil
 	}
+	return err
+}
+
+// mend makes all rows of the window's hours right. The set engine rights, with a
+// key, others of its hour, which the function leaves as they are: wrong ones
+// would be told as a difference between the two.
+func (s *sampler) mend(ctx context.Context, tx pgx.Tx, w *EngineWindow, keys []Key) error {
+	hours, _ := arrays(keys)
+	hours = slices.DeleteFunc(distinct(hours), func(h time.Time) bool { return !h.Truncate(time.Hour).Equal(h) })
+	if len(hours) == 0 {
+		return nil
+	}
+	_, err := s.set.Roll(ctx, tx, rollup.Slice{From: w.From, To: w.To, Pass: rollup.Pass{Start: w.From, End: w.To}, Hours: hours})
 	return err
 }
 
