@@ -50,7 +50,7 @@ type BusyError struct {
 
 func (e *BusyError) Error() string { return "the roll-up is locked by " + e.Holders }
 
-// Unwrap returns the lock timeout.
+// Unwrap returns the lock timeout, or that the lock was always taken.
 func (e *BusyError) Unwrap() error { return e.Err }
 
 // busy decides after a lock timeout: nil to try again, a *BusyError when the patience is over.

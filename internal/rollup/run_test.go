@@ -1,6 +1,8 @@
 package rollup_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,5 +32,35 @@ func TestAFreshInstallIsCurrentAfterOneRun(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestALockThatIsAlwaysWantedByOthersIsNoFailureOfTheFunctionEngine(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	seed(t, db.Conn, lab.Typical(7, 300))
+	a := newAgent(t, db, "function")
+	w := a.walker()
+	ctx, stop := context.WithCancel(context.Background())
+	var others sync.WaitGroup
+	for range 3 { // one holds it, the others wait: whoever lets go of it finds it taken
+		conn := db.Connect(t)
+		others.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := conn.Exec(context.Background(), "select pg_advisory_lock(4246), pg_sleep(0.03)"); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := conn.Exec(context.Background(), "select pg_advisory_unlock(4246)"); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	err := w.Run(context.Background())
+	stop()
+	others.Wait()
+	if st := w.State(); err != nil || st.Outcome != report.Busy {
+		t.Errorf("outcome %q, error %v; want busy and none", st.Outcome, err)
 	}
 }

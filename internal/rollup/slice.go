@@ -109,7 +109,7 @@ func (w *Walker) recover(ctx context.Context, l *leg, p plan, err error) (again 
 		return true, nil
 	case ctx.Err() != nil:
 		return false, err
-	case pg.SQLState(err) == pg.StateLockNotAvailable:
+	case pg.SQLState(err) == pg.StateLockNotAvailable, errors.Is(err, errLockTaken):
 		return true, w.busy(ctx, err)
 	case pg.SQLState(err) == pg.StateQueryCanceled:
 		if w.size <= floorSize {
