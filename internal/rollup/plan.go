@@ -42,13 +42,13 @@ func (p planner) startAt(at time.Time) planner {
 }
 
 // next plans from cursor towards end, for about size usage rows.
-func (p planner) next(ctx context.Context, q pg.Querier, cursor, end time.Time, size int) (plan, error) {
+func (p planner) next(ctx context.Context, conn *pgx.Conn, cursor, end time.Time, size int) (plan, error) {
 	if p.history {
-		return p.nextOfHistory(ctx, q, cursor, end, size)
+		return p.nextOfHistory(ctx, conn, cursor, end, size)
 	}
 	var first, nth, heavy *time.Time
 	var events int64
-	err := q.QueryRow(ctx, statement("plan_events", false), cursor, end, size, p.pass.Start, size, !p.byHours).Scan(&first, &nth, &heavy, &events)
+	err := conn.QueryRow(ctx, statement("plan_events", false), cursor, end, size, p.pass.Start, size, !p.byHours).Scan(&first, &nth, &heavy, &events)
 	if err != nil {
 		return plan{}, fmt.Errorf("planning the next slice: %w", err)
 	}
@@ -60,7 +60,7 @@ func (p planner) next(ctx context.Context, q pg.Querier, cursor, end time.Time, 
 	}
 	if full && first != nil && !to.After(*first) {
 		// More events of one moment than fit a slice, or too many hours to read for them.
-		return p.moment(ctx, q, cursor, first.Add(time.Microsecond), size)
+		return p.moment(ctx, conn, cursor, first.Add(time.Microsecond), size)
 	}
 	if hour := to.Truncate(time.Hour); full && hour.Sub(cursor) >= time.Hour {
 		to = hour // no hour of history is cut in two
@@ -74,9 +74,9 @@ func (p planner) single(from, to time.Time, full bool, events int64) plan {
 
 // nextOfHistory ends a slice at an hour, by the number of usage rows created:
 // all there is to read, since corrections are read with their own hour.
-func (p planner) nextOfHistory(ctx context.Context, q pg.Querier, cursor, end time.Time, size int) (plan, error) {
+func (p planner) nextOfHistory(ctx context.Context, conn *pgx.Conn, cursor, end time.Time, size int) (plan, error) {
 	var nth time.Time
-	err := q.QueryRow(ctx, statement("plan_history", false), cursor, size).Scan(&nth)
+	err := conn.QueryRow(ctx, statement("plan_history", false), cursor, size).Scan(&nth)
 	to, full := end, false
 	switch {
 	case err == nil:
@@ -97,7 +97,7 @@ func (p planner) nextOfHistory(ctx context.Context, q pg.Querier, cursor, end ti
 		return out, nil
 	}
 	var odd []time.Time
-	if err := q.QueryRow(ctx, statement("plan_odd", false), cursor, to, ceilHour(to)).Scan(&odd); err != nil {
+	if err := conn.QueryRow(ctx, statement("plan_odd", false), cursor, to, ceilHour(to)).Scan(&odd); err != nil {
 		return plan{}, fmt.Errorf("planning the next slice: %w", err)
 	}
 	if len(odd) > 0 {
@@ -108,12 +108,13 @@ func (p planner) nextOfHistory(ctx context.Context, q pg.Querier, cursor, end ti
 
 // moment splits the events of one instant by the hours they touch, so that a
 // batch of any size with one timestamp takes many short transactions.
-func (p planner) moment(ctx context.Context, q pg.Querier, from, to time.Time, size int) (plan, error) {
+func (p planner) moment(ctx context.Context, conn *pgx.Conn, from, to time.Time, size int) (plan, error) {
 	out := p.single(from, to, true, int64(size))
 	if !p.byHours {
 		return out, nil
 	}
-	rows, err := q.Query(ctx, statement("plan_moment", false), from, to, p.pass.Start)
+	defer pg.ReadsWholeTable(conn)() // where a maintenance command gave all usage one timestamp
+	rows, err := conn.Query(ctx, statement("plan_moment", false), from, to, p.pass.Start)
 	if err != nil {
 		return plan{}, fmt.Errorf("planning a moment: %w", err)
 	}
