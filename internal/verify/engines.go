@@ -186,7 +186,7 @@ func (s *sampler) mend(ctx context.Context, tx pgx.Tx, w *EngineWindow, keys []K
 // outcome is what an engine left behind.
 type outcome struct {
 	rows map[int64]string // of the window's keys, by their place
-	sum  string           // of all rows of these hours, but for those that the set engine makes right besides, and the queue's length
+	sum  string           // of all rows of these hours, and the queue's length
 }
 
 // attempt spoils the rows of the keys, has an engine roll them up, reads them, and takes it all back.
@@ -216,15 +216,10 @@ func (s *sampler) attempt(ctx context.Context, tx pgx.Tx, w *EngineWindow, keys 
 	if err != nil {
 		return o, 0, err
 	}
-	hours, texts := arrays(keys)
-	besides, agents, models := []time.Time{}, []string{}, []string{}
-	if w.Kind == kindQueue {
-		// Ours makes all rows of an hour's queued agents and models right, where they were not.
-		besides, agents, models = slices.Clone(hours), texts[2], texts[5]
-	}
+	hours, _ := arrays(keys)
 	var n, queued int64
 	var sum string
-	if err := point.QueryRow(ctx, statement("engine_sum", false), distinct(hours), besides, agents, models).Scan(&n, &sum, &queued); err != nil {
+	if err := point.QueryRow(ctx, statement("engine_sum", false), distinct(hours)).Scan(&n, &sum, &queued); err != nil {
 		return o, 0, fmt.Errorf("reading what an engine wrote: %w", err)
 	}
 	o.sum = fmt.Sprintf("%d rows in these hours with checksum %s, %d keys queued", n, sum, queued)
