@@ -125,7 +125,8 @@ func (s activity) debt() state.Debt {
 // no key that they queue; so nothing newer than since is rolled up while it is
 // open, or all of it again when it has ended. Beside a shorter one usage as old
 // as the horizon would have to be committed, by a transaction that was itself
-// open for longer than settle: those two together only a recount finds. It comes after the sessions were read: who writes to the tables later than that
+// open for longer than settle: those two together only a recount finds. It
+// comes after the sessions were read: who writes to the tables later than that
 // sees in its triggers all that was committed, and so all before the horizon.
 func (h *Horizon) readMovers(ctx context.Context, q pg.Querier, sessions []activity, settle time.Duration) (map[int32]bool, error) {
 	old := func(s activity) bool { return !s.hidden && h.Now.Sub(*s.started) > settle }
