@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
@@ -217,7 +218,7 @@ func (h *Horizon) readHiddenWriters(ctx context.Context, q pg.Querier, hidden ma
 	var writers map[string]writer
 	for try := range 4 {
 		if try > 0 {
-			if err := sleep(ctx, hiddenPatience/3); err != nil {
+			if err := pause.For(ctx, hiddenPatience/3); err != nil {
 				return err
 			}
 		}
@@ -305,16 +306,4 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -3,7 +3,6 @@ package rollup
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 )
 
@@ -27,8 +27,8 @@ func (w *Walker) with(ctx context.Context, step func(*pgx.Conn) error) error {
 			return err
 		}
 		w.log.Debug("lost a conflict, trying again", journal.SliceRetried.Attr(), journal.Reason(w.connector.Redact(err.Error())))
-		if err := sleep(ctx, time.Duration(10+rand.IntN(90))*time.Millisecond); err != nil {
-			return fmt.Errorf("interrupted: %w", err)
+		if err := pause.For(ctx, time.Duration(10+rand.IntN(90))*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }

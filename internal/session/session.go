@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
@@ -103,7 +104,7 @@ func (s *Session) OpenStore() error {
 // transactions, or reads.
 func (s *Session) Do(ctx context.Context, step func(*pgx.Conn) error) error {
 	var lostSince time.Time
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	for backoff := firstPause; ; backoff = min(2*backoff, longestPause) {
 		err := s.connect(ctx)
 		if err == nil {
 			err = step(s.conn)
@@ -121,11 +122,11 @@ func (s *Session) Do(ctx context.Context, step func(*pgx.Conn) error) error {
 			lostSince = time.Now()
 			s.opts.Log.Warn("lost the database, trying to reach it again", journal.DatabaseUnreachable.Attr(), journal.Reason(s.connector.Explain(err).Error()))
 		}
-		if time.Since(lostSince)+pause > s.opts.Reconnect {
+		if time.Since(lostSince)+backoff > s.opts.Reconnect {
 			return s.connector.Explain(err)
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return fmt.Errorf("interrupted: %w", err)
+		if err := pause.For(ctx, backoff); err != nil {
+			return err
 		}
 	}
 }
@@ -172,15 +173,4 @@ func isClosedText(err error) bool {
 		}
 	}
 	return false
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

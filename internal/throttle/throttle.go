@@ -15,6 +15,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
@@ -62,12 +63,12 @@ func (t *Throttle) Wait(ctx context.Context, q pg.Querier, took time.Duration, s
 			say("")
 		}
 	}()
-	if pause := max(t.sleep, time.Duration(t.nice*float64(took))); pause > 0 {
-		if pause >= time.Second {
+	if rest := max(t.sleep, time.Duration(t.nice*float64(took))); rest > 0 {
+		if rest >= time.Second {
 			waited = true
-			say("pausing " + pause.Round(time.Millisecond).String() + " between slices")
+			say("pausing " + rest.Round(time.Millisecond).String() + " between slices")
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := pause.For(ctx, rest); err != nil {
 			return err
 		}
 	}
@@ -82,7 +83,7 @@ func (t *Throttle) Wait(ctx context.Context, q pg.Querier, took time.Duration, s
 		}
 		waited = true
 		say(reason)
-		if err := wait(ctx, poll); err != nil {
+		if err := pause.For(ctx, poll); err != nil {
 			return err
 		}
 	}
@@ -159,17 +160,6 @@ func (t *Throttle) cannotRead(signal string, err error) {
 	}
 	t.unreadable[signal] = true
 	t.log.Warn("cannot read the signal "+signal+"; it holds nothing back", journal.BackfillThrottled.Attr(), journal.Reason(err.Error()))
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // Window is a daily span of local time, such as 22:00-06:00.

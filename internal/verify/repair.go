@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
@@ -69,7 +70,7 @@ func (v *Verifier) retried(ctx context.Context, step func() error) error {
 		switch pg.SQLState(err) {
 		case pg.StateDeadlockDetected, pg.StateLockNotAvailable, pg.StateSerializationFailure:
 			if try < queueTries {
-				if err := sleep(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
+				if err := pause.For(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
 					return err
 				}
 				continue

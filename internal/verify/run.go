@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
@@ -121,11 +122,11 @@ func (rc *recount) count(c *chunk) {
 // confirm looks at the suspected keys a second time, after a moment: a key is
 // wrong when it is so in two snapshots. What the agent's memory and the
 // database say of a transaction that just ended may be a moment apart.
-func (rc *recount) confirm(ctx context.Context, pause time.Duration) error {
+func (rc *recount) confirm(ctx context.Context, moment time.Duration) error {
 	if len(rc.suspects) == 0 {
 		return nil
 	}
-	if err := sleep(ctx, pause-time.Since(rc.seen)); err != nil {
+	if err := pause.For(ctx, moment-time.Since(rc.seen)); err != nil {
 		return err
 	}
 	for _, g := range rc.groups {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
@@ -141,7 +142,7 @@ func (s *sampler) window(ctx context.Context, w EngineWindow) error {
 		default:
 			return s.v.explain(err)
 		}
-		if err := sleep(ctx, engineLock); err != nil {
+		if err := pause.For(ctx, engineLock); err != nil {
 			return err
 		}
 	}
