@@ -37,6 +37,7 @@ func benchCommand() *cobra.Command {
 	cmd.Flags().IntSliceVar(&o.Sizes, "tasks", []int{10_000, 30_000, 100_000, 1_000_000}, "tasks of each history")
 	cmd.Flags().DurationVar(&o.Limit, "limit", 10*time.Minute, "cut the month walk after this long")
 	cmd.Flags().IntVar(&o.Ticks, "ticks", 5, "steady ticks of each kind")
+	cmd.Flags().BoolVar(&o.Huge, "huge-pages", false, "give the server huge pages, which must be reserved (vm.nr_hugepages)")
 	cmd.Flags().StringVar(&out, "out", "", "write the report to this file")
 	return cmd
 }

@@ -34,6 +34,7 @@ type Options struct {
 	Sizes   []int         // tasks of each history
 	Limit   time.Duration // the month walk is cut after it
 	Ticks   int           // steady ticks of each kind; the median counts
+	Huge    bool          // the server has huge pages, which the machine must have reserved
 	Out     io.Writer     // the report, in Markdown
 	Log     io.Writer     // what is being done
 }
@@ -46,6 +47,7 @@ type runner struct {
 	dsn    string
 	tasks  int
 	state  string
+	note   string  // said of the database in the report
 	walked *walked // the month walk of the size before, nil at the first
 }
 
@@ -74,9 +76,7 @@ type measured struct {
 
 // Run measures everything and writes the report.
 func Run(ctx context.Context, o Options) error {
-	server, err := lab.Start(ctx, lab.Options{Durable: true, Settings: map[string]string{
-		"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "autovacuum": "off",
-	}})
+	server, err := o.serve(ctx, o.Huge)
 	if err != nil {
 		return err
 	}
@@ -94,10 +94,59 @@ func Run(ctx context.Context, o Options) error {
 		}
 		last = r.walked
 	}
-	return report(ctx, o.Out, server, backfills, ticks, bulks, writers)
+	if o.Huge {
+		if err := o.withoutHugePages(ctx, ticks); err != nil {
+			return err
+		}
+	}
+	return o.report(ctx, server, backfills, ticks, bulks, writers)
+}
+
+// serve starts a server as an installation of some size has it.
+func (o Options) serve(ctx context.Context, huge bool) (*lab.Server, error) {
+	pages := "off"
+	if huge {
+		pages = "on"
+	}
+	return lab.Start(ctx, lab.Options{Durable: true, Settings: map[string]string{
+		"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "autovacuum": "off", "huge_pages": pages,
+	}})
+}
+
+// withoutHugePages measures the steady ticks of the smallest and the largest
+// history once more, on a server that has none.
+func (o Options) withoutHugePages(ctx context.Context, ticks *table) error {
+	server, err := o.serve(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer server.Stop()
+	for _, tasks := range []int{slices.Min(o.Sizes), slices.Max(o.Sizes)} {
+		r := &runner{Options: o, server: server, tasks: tasks, note: ", no huge pages"}
+		if err := r.on(ctx, func(lab.Seeded) error { return r.steady(ctx, ticks) }); err != nil {
+			return fmt.Errorf("measuring %d tasks without huge pages: %w", tasks, err)
+		}
+	}
+	return nil
 }
 
 func (r *runner) measure(ctx context.Context, backfills, ticks, bulks, writers *table) error {
+	return r.on(ctx, func(seeded lab.Seeded) error {
+		if err := r.backfill(ctx, seeded, backfills); err != nil {
+			return err
+		}
+		if err := r.steady(ctx, ticks); err != nil {
+			return err
+		}
+		if err := r.bulk(ctx, bulks); err != nil {
+			return err
+		}
+		return r.latency(ctx, writers)
+	})
+}
+
+// on makes the database with its history, has something measured on it, and drops it.
+func (r *runner) on(ctx context.Context, do func(lab.Seeded) error) error {
 	name := fmt.Sprintf("bench_%d", r.tasks)
 	if err := r.server.CreateDatabase(ctx, name, lab.Gen272); err != nil {
 		return err
@@ -122,16 +171,7 @@ func (r *runner) measure(ctx context.Context, backfills, ticks, bulks, writers *
 	if err != nil {
 		return err
 	}
-	if err := r.backfill(ctx, seeded, backfills); err != nil {
-		return err
-	}
-	if err := r.steady(ctx, ticks); err != nil {
-		return err
-	}
-	if err := r.bulk(ctx, bulks); err != nil {
-		return err
-	}
-	if err := r.latency(ctx, writers); err != nil {
+	if err := do(seeded); err != nil {
 		return err
 	}
 	return r.server.DropDatabase(context.WithoutCancel(ctx), name)

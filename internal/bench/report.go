@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -31,7 +30,7 @@ func (t *table) row(cells ...any) {
 
 func (t *table) String() string { return strings.Join(t.rows, "\n") + "\n" }
 
-func report(ctx context.Context, out io.Writer, server *lab.Server, backfills, ticks, bulks, writers *table) error {
+func (o Options) report(ctx context.Context, server *lab.Server, backfills, ticks, bulks, writers *table) error {
 	conn, err := pgx.Connect(ctx, server.DSN("postgres"))
 	if err != nil {
 		return err
@@ -41,13 +40,17 @@ func report(ctx context.Context, out io.Writer, server *lab.Server, backfills, t
 	if err := conn.QueryRow(ctx, "select current_setting('server_version')").Scan(&version); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, `# Benchmarks
+	pages := ""
+	if o.Huge {
+		pages = " in huge pages, as PostgreSQL's manual advises for that size"
+	}
+	_, err = fmt.Fprintf(o.Out, `# Benchmarks
 
-Made by %[1]smake bench%[1]s, everything in one run on one server. Absolute times are this machine's;
+Made by %[1]smake bench%[1]s, everything in one run. Absolute times are this machine's;
 what counts are the ratios.
 
 - Machine: %[2]d cores (%[3]s), %[4]s of memory, %[5]s.
-- PostgreSQL %[6]s, fsync on, shared_buffers 1 GB, autovacuum off (so that it falls into nobody's time).
+- PostgreSQL %[6]s, fsync on, shared_buffers 1 GB%[12]s, autovacuum off (so that it falls into nobody's time).
 - Data: our own Multica-shaped schema, generation 272; the lab's typical history of twelve months
   (5 %% corrections, a tenth of them a month or more later, two batches with one timestamp,
   a tenth of the rows without updated_at), six agents on two runtimes, generated from seed 1.
@@ -69,7 +72,8 @@ backfill command calls it.
 Medians of a series of each kind. Server time is what the server logs for the statements of the tick's
 session: parsing, planning and execution. By execution alone, which leaves out what is the same whatever
 the history, the ratio between large and small histories is higher: the same number of tasks is looked up
-by their random ids, in a larger index whose pages a fresh session touches for the first time.
+by their random ids, in a larger index. Without huge pages, a fresh session pays for each page of it that it
+touches for the first time.
 
 %[9]s
 ## What comes at once
@@ -83,7 +87,7 @@ with one updated_at.
 
 Single-row corrections, at most two hundred a second.
 
-%[11]s`, "`", runtime.NumCPU(), cpu(), memory(), runtime.GOOS+"/"+runtime.GOARCH, version, time.Now().UTC().Format(time.DateOnly), backfills, ticks, bulks, writers)
+%[11]s`, "`", runtime.NumCPU(), cpu(), memory(), runtime.GOOS+"/"+runtime.GOARCH, version, time.Now().UTC().Format(time.DateOnly), backfills, ticks, bulks, writers, pages)
 	return err
 }
 
@@ -111,7 +115,7 @@ func field(path, key string) string {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 
-func millis(d time.Duration) string { return fmt.Sprintf("%.0f ms", float64(d.Microseconds())/1000) }
+func millis(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
 
 func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 

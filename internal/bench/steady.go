@@ -56,7 +56,7 @@ func (r *runner) steady(ctx context.Context, out *table) error {
 		}
 	}
 	set, function, hand := median(taken[0]), median(taken[1]), median(taken[2])
-	out.row(r.tasks, newEvents+newEvents/10, fmt.Sprintf("%s / %s / %s", millis(set.wall), millis(set.server), mib(set.rss)),
+	out.row(fmt.Sprint(r.tasks, r.note), newEvents+newEvents/10, fmt.Sprintf("%s / %s / %s", millis(set.wall), millis(set.server), mib(set.rss)),
 		fmt.Sprintf("%s / %s", millis(function.wall), millis(function.server)),
 		fmt.Sprintf("%s / %s", millis(hand.wall), millis(hand.server)))
 	return r.exact(ctx)
