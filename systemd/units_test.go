@@ -49,6 +49,22 @@ func TestServicesShareOneSandbox(t *testing.T) {
 	}
 }
 
+func TestStartsInQuickSuccessionAreNotRefused(t *testing.T) {
+	units, err := filepath.Glob("multica-rollup*.service")
+	if err != nil || len(units) < 7 {
+		t.Fatalf("found %v, %v", units, err)
+	}
+	for _, unit := range units {
+		if unit == "multica-rollup-backfill-resume.service" {
+			continue // nobody starts it but the boot
+		}
+		head, _, _ := strings.Cut(read(t, unit), "\n[Service]\n")
+		if !strings.Contains(head, "\nStartLimitIntervalSec=0\n") {
+			t.Errorf("%s has a limit on its starts: five in ten seconds, and then it fails", unit)
+		}
+	}
+}
+
 func TestTemplatesDifferOnlyByTheirInstance(t *testing.T) {
 	plain := strings.NewReplacer(
 		" of %i", "",
