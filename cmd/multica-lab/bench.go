@@ -36,7 +36,7 @@ func benchCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.Program, "program", "bin/multica-rollup", "the built program")
 	cmd.Flags().IntSliceVar(&o.Sizes, "tasks", []int{10_000, 30_000, 100_000, 1_000_000}, "tasks of each history")
 	cmd.Flags().DurationVar(&o.Limit, "limit", 10*time.Minute, "cut the month walk after this long")
-	cmd.Flags().IntVar(&o.Ticks, "ticks", 5, "steady ticks of each kind")
+	cmd.Flags().IntVar(&o.Ticks, "ticks", 9, "steady ticks of each kind")
 	cmd.Flags().BoolVar(&o.Huge, "huge-pages", false, "give the server huge pages, which must be reserved (vm.nr_hugepages)")
 	cmd.Flags().StringVar(&out, "out", "", "write the report to this file")
 	return cmd

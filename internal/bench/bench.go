@@ -39,6 +39,9 @@ type Options struct {
 	Log     io.Writer     // what is being done
 }
 
+// room is what the history leaves free after it, for the hours of the steady ticks.
+const room = 7 * 24 * time.Hour
+
 // runner measures on one database.
 type runner struct {
 	Options
@@ -47,8 +50,9 @@ type runner struct {
 	dsn    string
 	tasks  int
 	state  string
-	note   string  // said of the database in the report
-	walked *walked // the month walk of the size before, nil at the first
+	note   string    // said of the database in the report
+	hour   time.Time // of the newest events
+	walked *walked   // the month walk of the size before, nil at the first
 }
 
 // walked is a month walk that ended.
@@ -81,25 +85,26 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer server.Stop()
-	backfills, ticks, bulks, writers := &table{}, &table{}, &table{}, &table{}
+	backfills, steady, bulks, writers := &table{}, &ticks{smallest: map[string]time.Duration{}}, &table{}, &table{}
 	backfills.row("tasks", "usage rows", "bare INSERT … SELECT", "multica-rollup backfill", "ratio", "month walk by the function", "times faster", "peak memory", "longest lock hold")
-	ticks.row("tasks", "new events", "run, set engine: wall / server / memory", "run, function engine: wall / server", "psql calling the function: wall / server")
+	steady.row("tasks", "new events", "run, set engine: wall / server / memory", "server, times the smallest", "run, function engine: wall / server", "psql calling the function: wall / server")
 	bulks.row("tasks", "what", "size", "wall", "slices", "longest lock hold")
 	writers.row("tasks", "writer alone p50 / p99", "beside a backfill p50 / p99", "beside the month walk p50 / p99")
 	var last *walked
+	slices.Sort(o.Sizes)
 	for _, tasks := range o.Sizes {
 		r := &runner{Options: o, server: server, tasks: tasks, walked: last}
-		if err := r.measure(ctx, backfills, ticks, bulks, writers); err != nil {
+		if err := r.measure(ctx, backfills, steady, bulks, writers); err != nil {
 			return fmt.Errorf("measuring %d tasks: %w", tasks, err)
 		}
 		last = r.walked
 	}
 	if o.Huge {
-		if err := o.withoutHugePages(ctx, ticks); err != nil {
+		if err := o.withoutHugePages(ctx, steady); err != nil {
 			return err
 		}
 	}
-	return o.report(ctx, server, backfills, ticks, bulks, writers)
+	return o.report(ctx, server, backfills, steady, bulks, writers)
 }
 
 // serve starts a server as an installation of some size has it.
@@ -115,27 +120,27 @@ func (o Options) serve(ctx context.Context, huge bool) (*lab.Server, error) {
 
 // withoutHugePages measures the steady ticks of the smallest and the largest
 // history once more, on a server that has none.
-func (o Options) withoutHugePages(ctx context.Context, ticks *table) error {
+func (o Options) withoutHugePages(ctx context.Context, out *ticks) error {
 	server, err := o.serve(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer server.Stop()
-	for _, tasks := range []int{slices.Min(o.Sizes), slices.Max(o.Sizes)} {
+	for _, tasks := range []int{slices.Min(o.Sizes), slices.Max(o.Sizes)} { // the smallest first
 		r := &runner{Options: o, server: server, tasks: tasks, note: ", no huge pages"}
-		if err := r.on(ctx, func(lab.Seeded) error { return r.steady(ctx, ticks) }); err != nil {
+		if err := r.on(ctx, func(lab.Seeded) error { return r.steady(ctx, out) }); err != nil {
 			return fmt.Errorf("measuring %d tasks without huge pages: %w", tasks, err)
 		}
 	}
 	return nil
 }
 
-func (r *runner) measure(ctx context.Context, backfills, ticks, bulks, writers *table) error {
+func (r *runner) measure(ctx context.Context, backfills *table, steady *ticks, bulks, writers *table) error {
 	return r.on(ctx, func(seeded lab.Seeded) error {
 		if err := r.backfill(ctx, seeded, backfills); err != nil {
 			return err
 		}
-		if err := r.steady(ctx, ticks); err != nil {
+		if err := r.steady(ctx, steady); err != nil {
 			return err
 		}
 		if err := r.bulk(ctx, bulks); err != nil {
@@ -167,6 +172,8 @@ func (r *runner) on(ctx context.Context, do func(lab.Seeded) error) error {
 	// measured on installations of Multica with 10,000 and 30,000 tasks (17 s and 144 s).
 	shape := lab.Typical(1, r.tasks)
 	shape.Agents, shape.Runtimes = 6, 2
+	shape.End = time.Now().Add(-room).Truncate(time.Hour)
+	r.hour = shape.End
 	seeded, err := lab.Seed(ctx, conn, shape)
 	if err != nil {
 		return err

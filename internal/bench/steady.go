@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
@@ -13,14 +14,33 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// newEvents is what five minutes bring to the steady ticks.
-const newEvents = 100
+// rates are how many new tasks five minutes bring, beside a correction for every ten of
+// them: about as many as the largest history has in five of its minutes, and ten times as many.
+var rates = []int{10, 100}
+
+// elapsed is how many times five minutes the hour of a tick had before it.
+// Halfway through its hour a tick reads as many rows as it does on the average.
+const elapsed = 6
 
 // slow is from where one measurement of a tick has to do.
 const slow = 5 * time.Second
 
-// steady measures ticks of an installation that is up to date, each after the same number of new events.
-func (r *runner) steady(ctx context.Context, out *table) error {
+// ticks is the table of steady ticks. Each row says how many times the server time of
+// the smallest history it has, at the same number of events.
+type ticks struct {
+	table
+	smallest map[string]time.Duration
+}
+
+func (t *ticks) times(series string, server time.Duration) float64 {
+	if _, known := t.smallest[series]; !known {
+		t.smallest[series] = server
+	}
+	return server.Seconds() / t.smallest[series].Seconds()
+}
+
+// steady measures ticks of an installation that is up to date.
+func (r *runner) steady(ctx context.Context, out *ticks) error {
 	if err := r.empty(ctx); err != nil {
 		return err
 	}
@@ -30,6 +50,17 @@ func (r *runner) steady(ctx context.Context, out *table) error {
 	if _, err := r.conn.Exec(ctx, "vacuum analyze task_usage, task_usage_hourly, agent_task_queue"); err != nil {
 		return fmt.Errorf("vacuuming: %w", err)
 	}
+	for _, tasks := range rates {
+		if err := r.steadyAt(ctx, tasks, out); err != nil {
+			return err
+		}
+	}
+	return r.exact(ctx)
+}
+
+// steadyAt measures ticks that each find the same number of new events, in an
+// hour of their own with the same number of older ones.
+func (r *runner) steadyAt(ctx context.Context, tasks int, out *ticks) error {
 	names := []string{"set engine", "function engine", "psql"}
 	kinds := []func() (measured, error){
 		func() (measured, error) { return r.program(ctx, "set", "run") },
@@ -37,12 +68,14 @@ func (r *runner) steady(ctx context.Context, out *table) error {
 		func() (measured, error) { return r.byHand(ctx) },
 	}
 	taken := make([][]measured, len(kinds))
+	events := 0
 	// Each kind has a series of its own: what the function reads in seconds would push
 	// what ours reads out of the processor's caches, in a large history alone.
 	for i, tick := range kinds {
-		r.say("steady ticks, " + names[i])
+		r.say(fmt.Sprintf("steady ticks of %d new tasks, %s", tasks, names[i]))
 		for range r.Ticks {
-			if err := r.bring(ctx); err != nil {
+			var err error
+			if events, err = r.bring(ctx, tasks); err != nil {
 				return err
 			}
 			m, err := r.logged(ctx, tick)
@@ -56,10 +89,11 @@ func (r *runner) steady(ctx context.Context, out *table) error {
 		}
 	}
 	set, function, hand := median(taken[0]), median(taken[1]), median(taken[2])
-	out.row(fmt.Sprint(r.tasks, r.note), newEvents+newEvents/10, fmt.Sprintf("%s / %s / %s", millis(set.wall), millis(set.server), mib(set.rss)),
+	out.row(fmt.Sprint(r.tasks, r.note), events, fmt.Sprintf("%s / %s / %s", millis(set.wall), millis(set.server), mib(set.rss)),
+		fmt.Sprintf("%.2f", out.times(fmt.Sprint(tasks, r.note), set.server)),
 		fmt.Sprintf("%s / %s", millis(function.wall), millis(function.server)),
 		fmt.Sprintf("%s / %s", millis(hand.wall), millis(hand.server)))
-	return r.exact(ctx)
+	return nil
 }
 
 // logged runs a tick while the server logs how long each step of each
@@ -97,13 +131,29 @@ func (r *runner) logged(ctx context.Context, tick func() (measured, error)) (m m
 	return m, nil
 }
 
-// bring adds new events and has the watermark stand just before them.
-func (r *runner) bring(ctx context.Context) error {
-	var n int
-	if err := r.conn.QueryRow(ctx, statement("events"), newEvents).Scan(&n); err != nil {
-		return fmt.Errorf("bringing new events: %w", err)
+// bring takes the next hour after the history to its middle, rolled up, then adds what
+// five more minutes bring, and has the watermark stand just before it. It returns how many events are new.
+func (r *runner) bring(ctx context.Context, tasks int) (events int, err error) {
+	r.hour = r.hour.Add(time.Hour)
+	if time.Since(r.hour) < 2*time.Hour {
+		return 0, errors.New("more ticks than there is room for after the history")
 	}
-	return r.beforeNewest(ctx)
+	for i := range elapsed + 1 {
+		if i == elapsed {
+			if _, err := r.program(ctx, "set", "run"); err != nil {
+				return 0, err
+			}
+		}
+		if err := r.conn.QueryRow(ctx, statement("events"), tasks, r.hour.Add(time.Duration(i)*5*time.Minute)).Scan(&events); err != nil {
+			return 0, fmt.Errorf("bringing new events: %w", err)
+		}
+		if i == 0 || i == elapsed {
+			if err := r.beforeNewest(ctx); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return events, nil
 }
 
 // beforeNewest has the watermark stand just before the newest events.
