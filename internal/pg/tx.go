@@ -1,6 +1,7 @@
 package pg
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -22,12 +23,19 @@ type TxSettings struct {
 	AsyncCommit      bool // the commit may be lost by a server crash (never torn); only where the work is idempotent
 	NoSeqScan        bool // keep the planner from reading whole tables where it has any other way
 	NoClientCheck    bool // the server's platform cannot watch for a lost client
+	// Silence is how long the server waits for our next statement before it ends
+	// the session, as where this process is stopped or cut off; 0 means LongSilence.
+	Silence time.Duration
 }
 
-// idleInTransaction ends our own transaction where this process is stopped or
-// cut off in mid-slice. The deletion of a workspace, which waits for lock 4246,
-// gives up after ten seconds: it must get its turn before.
-const idleInTransaction = 5 * time.Second
+// Bounds on our silence within a transaction. With ShortSilence lock 4246 is free
+// within a second of our last word. Who is slow himself, at writing the state
+// file or at the other end of a long line, gets LongSilence: the deletion of a
+// workspace, which waits for the lock, gives up after ten seconds.
+const (
+	ShortSilence = 750 * time.Millisecond
+	LongSilence  = 5 * time.Second
+)
 
 // clientCheck is how often the server looks whether we are still there while a
 // statement runs: a killed process lets go of lock 4246 within a second.
@@ -51,7 +59,7 @@ func (s TxSettings) begin() string {
 	}
 	set("lock_timeout", s.LockTimeout)
 	set("statement_timeout", s.StatementTimeout)
-	set("idle_in_transaction_session_timeout", idleInTransaction)
+	set("idle_in_transaction_session_timeout", cmp.Or(s.Silence, LongSilence))
 	if !s.NoClientCheck {
 		set("client_connection_check_interval", clientCheck)
 	}

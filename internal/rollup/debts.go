@@ -148,8 +148,10 @@ func (w *Walker) settle(ctx context.Context, d state.Debt) (bool, error) {
 			again = append(again, o)
 		}
 	}
-	if err := w.owe(again, func(*state.Memory) {}); err != nil {
-		return false, err
+	if len(again) > 0 {
+		if err := w.owe(again, func(*state.Memory) {}); err != nil {
+			return false, err
+		}
 	}
 	complete := !end.Before(earlier(d.To, w.st.Watermark))
 	l := &leg{

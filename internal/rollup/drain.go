@@ -110,10 +110,10 @@ func (w *Walker) queueSize(ctx context.Context) (n int64, oldest time.Time, err 
 
 // drainSlice works off some queue rows in one transaction.
 func (w *Walker) drainSlice(ctx context.Context, set *setEngine, from, to time.Time, keys int) (r Result, next time.Time, took time.Duration, err error) {
-	settings := w.settings()
-	settings.AsyncCommit = true // lost together with the deletion of the queue rows
-	settings.NoSeqScan = true   // the locked rows lie scattered in a queue of any length
 	err = w.with(ctx, func(conn *pgx.Conn) error {
+		settings := w.settings()
+		settings.AsyncCommit = true // lost together with the deletion of the queue rows
+		settings.NoSeqScan = true   // the locked rows lie scattered in a queue of any length
 		var locked time.Time
 		err := pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
 			err := pg.Lock(ctx, tx)

@@ -224,11 +224,11 @@ func (w *Walker) advance(ctx context.Context, tx pgx.Tx, to time.Time, rows int6
 // stampOnly moves the watermark to a point, or nowhere if it is there already,
 // in a transaction that rolls up nothing.
 func (w *Walker) stampOnly(ctx context.Context, to time.Time, rows int64) error {
-	settings := w.settings()
-	settings.RepeatableRead, settings.AsyncCommit = false, true
 	for {
 		var mark time.Time
 		err := w.with(ctx, func(conn *pgx.Conn) error {
+			settings := w.settings()
+			settings.RepeatableRead, settings.AsyncCommit = false, true
 			return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) (err error) {
 				if err = pg.Lock(ctx, tx); err == nil {
 					mark, err = w.advance(ctx, tx, to, rows)

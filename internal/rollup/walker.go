@@ -175,7 +175,7 @@ func (w *Walker) watermark(ctx context.Context, q pg.Querier) (mark, now time.Ti
 func (w *Walker) settings() pg.TxSettings {
 	return pg.TxSettings{
 		LockTimeout: w.opts.Walk.LockTimeout, StatementTimeout: w.opts.Walk.StatementTimeout,
-		RepeatableRead: w.engine.OneSnapshot(), NoClientCheck: !w.pipe.ClientCheck,
+		RepeatableRead: w.engine.OneSnapshot(), NoClientCheck: !w.pipe.ClientCheck, Silence: w.session.Silence(),
 	}
 }
 

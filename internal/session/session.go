@@ -44,6 +44,7 @@ type Session struct {
 	conn      *pgx.Conn
 	pipe      *pipeline.Pipeline
 	store     *state.Store
+	lost      bool // the connection was, at least once
 }
 
 // New returns a session. Nothing is connected yet.
@@ -59,6 +60,15 @@ func (s *Session) Store() *state.Store { return s.store }
 
 // Connected says whether there is a connection, as far as is known.
 func (s *Session) Connected() bool { return s.conn != nil && !s.conn.IsClosed() }
+
+// Silence is the bound on our silence for a transaction that takes lock 4246.
+// After a loss, which may have come of the short one, it is the long one.
+func (s *Session) Silence() time.Duration {
+	if s.lost {
+		return pg.LongSilence
+	}
+	return pg.ShortSilence
+}
 
 // Close ends the connection.
 func (s *Session) Close(ctx context.Context) {
@@ -118,6 +128,7 @@ func (s *Session) Do(ctx context.Context, step func(*pgx.Conn) error) error {
 			return err
 		}
 		s.Close(ctx)
+		s.lost = true
 		if lostSince.IsZero() {
 			lostSince = time.Now()
 			s.opts.Log.Warn("lost the database, trying to reach it again", journal.DatabaseUnreachable.Attr(), journal.Reason(s.connector.Explain(err).Error()))

@@ -137,6 +137,7 @@ func (s *sampler) compareWindow(ctx context.Context, w *EngineWindow) error {
 	v := s.v
 	settings := pg.TxSettings{
 		LockTimeout: engineLock, StatementTimeout: engineStatement, RepeatableRead: true, NoClientCheck: !v.pipe.ClientCheck,
+		Silence: v.session.Silence(),
 	}
 	err := v.inTx(ctx, settings, func(tx pgx.Tx) error {
 		// Not waited for: the snapshot would be older than the lock.

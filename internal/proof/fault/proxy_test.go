@@ -42,7 +42,9 @@ type proxy struct {
 	met   chan struct{} // closed when it has
 	hook  func()        // called when it does, before anything becomes of it
 	conns map[net.Conn]bool
-	black bool // nothing passes any more, on old and new connections, and none is closed
+	black bool          // nothing passes any more, on old and new connections, and none is closed
+	late  time.Duration // by which each statement arrives after it was sent
+	calls int           // connections made since it was zero
 }
 
 // newProxy listens before the server of a URL that leads to a unix socket or to TCP.
@@ -122,6 +124,7 @@ func (p *proxy) serve() {
 			continue
 		}
 		p.mu.Lock()
+		p.calls++
 		p.conns[client], p.conns[server] = true, true
 		p.mu.Unlock()
 		answers := make(chan bool)
@@ -155,19 +158,19 @@ func (p *proxy) serve() {
 	}
 }
 
-// judge returns what becomes of the next statement.
-func (p *proxy) judge() fate {
+// judge returns what becomes of the next statement, and how late it arrives.
+func (p *proxy) judge() (fate, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen++
 	if p.nth == 0 || p.seen != p.nth {
-		return passed
+		return passed, p.late
 	}
 	if p.hook != nil {
 		p.hook()
 	}
 	close(p.met)
-	return p.fate
+	return p.fate, p.late
 }
 
 // forward passes on what the client says, message by message.
@@ -199,7 +202,9 @@ func (p *proxy) forward(client, server net.Conn, mute chan<- bool, silent *atomi
 		batch = nil
 		f := passed
 		if header[0] == 'Q' || header[0] == 'S' {
-			f = p.judge()
+			var late time.Duration
+			f, late = p.judge()
+			time.Sleep(late)
 		}
 		if p.isBlack() {
 			f = swallowed
