@@ -3,17 +3,29 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
+
+// ordinary is an age up to which what is owed needs nobody: the next runs settle it.
+const ordinary = 15 * time.Minute
 
 // debtsCheck: windows behind the watermark that wait for transactions to end.
 func debtsCheck() Check {
 	return Check{ID: "debts", Title: "nothing is owed", Needs: []string{"memory"}, ExplainedBy: append([]string{"activity"}, stalls...), Run: func(ctx context.Context, env *Env) Finding {
+		row, err := env.state(ctx)
+		if err != nil {
+			return env.unknown(err)
+		}
 		var open, fallen []state.Debt
 		for _, d := range env.memory.Debts {
 			if d.Kind == state.Gap {
 				continue // told by watermark-moved
+			}
+			if row.now.Sub(d.Started) < ordinary {
+				continue
 			}
 			still, err := env.stillOpen(ctx, d)
 			if err != nil {
@@ -37,7 +49,7 @@ func debtsCheck() Check {
 		case len(fallen) > 0:
 			f = warning(env.command("run"), "%s to be rolled up again", count(int64(len(fallen)), "window has", "windows have"))
 		default:
-			return well("nothing")
+			return well("nothing for longer than %s", report.Duration(ordinary))
 		}
 		for _, d := range append(open, fallen...) {
 			f = f.with("%s", d.Description)

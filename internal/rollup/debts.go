@@ -2,6 +2,7 @@ package rollup
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
@@ -41,7 +42,11 @@ func (w *Walker) owe(owed []state.Debt, change func(*state.Memory)) error {
 		return err
 	}
 	for _, d := range fresh {
-		w.log.Warn("the watermark passes a transaction that is still open; its window will be rolled up again when it ends",
+		level := slog.LevelWarn
+		if w.horizon.Now.Sub(d.Started) <= w.opts.Settle {
+			level = slog.LevelDebug // what is no exception
+		}
+		w.log.Log(context.Background(), level, "the watermark passes a transaction that is still open; its window will be rolled up again when it ends",
 			journal.DebtRecorded.Attr(), journal.Reason(d.Description))
 	}
 	return nil

@@ -3,7 +3,6 @@ package rollup
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -66,7 +65,7 @@ func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hol
 	if err != nil {
 		return nil, err
 	}
-	movers, err := h.readMovers(ctx, q, sessions, settle)
+	movers, err := readMovers(ctx, q, sessions)
 	if err != nil {
 		return nil, err
 	}
@@ -77,14 +76,17 @@ func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hol
 			continue
 		}
 		d := s.debt()
-		held := hold < 0 || h.Now.Sub(*s.started) <= hold
+		age := h.Now.Sub(*s.started)
+		at, held := d.From, hold < 0 || age <= hold
 		if movers[s.pid] {
 			d.Moves, d.From = true, earlier(d.From, since)
-			moving = moving || held
+			if age > settle || hold < 0 {
+				at = d.From
+				moving = moving || held
+			}
 		}
 		h.Open = append(h.Open, d)
 		if held {
-			at := d.From
 			if hold >= 0 { // one that moves usage may be followed by the next before it has ended
 				at = later(at, h.Now.Add(-hold).Truncate(time.Microsecond))
 			}
@@ -121,31 +123,32 @@ func (s activity) debt() state.Debt {
 }
 
 // readMovers returns those of the sessions that may move usage to other keys:
-// that write to tasks or issues, in a transaction open for longer than settle.
-// Usage that others commit after such a transaction's triggers have run is in
-// no key that they queue; so nothing newer than since is rolled up while it is
-// open, or all of it again when it has ended. Beside a shorter one usage as old
-// as the horizon would have to be committed, by a transaction that was itself
-// open for longer than settle: those two together only a recount finds. It
-// comes after the sessions were read: who writes to the tables later than that
-// sees in its triggers all that was committed, and so all before the horizon.
-func (h *Horizon) readMovers(ctx context.Context, q pg.Querier, sessions []activity, settle time.Duration) (map[int32]bool, error) {
-	old := func(s activity) bool { return !s.hidden && h.Now.Sub(*s.started) > settle }
-	if !slices.ContainsFunc(sessions, old) {
+// that write to tasks or issues, and go on doing so for a while. Usage that
+// others commit after such a transaction's triggers have run is in no key that
+// they queue. Beside one that is open for longer than the horizon trails the
+// clock that may be any usage: nothing newer than since is rolled up while it is
+// open, or all of it again when it has ended. Beside a shorter one it is usage of
+// a transaction that was itself open for so long. That is rare, and short ones
+// are always about: what is rolled up beside them is rolled up again. It comes
+// after the sessions were read: who writes to the tables later than that sees in
+// its triggers all that was committed, and so all before the horizon.
+func readMovers(ctx context.Context, q pg.Querier, sessions []activity) (map[int32]bool, error) {
+	known := map[int32]bool{}
+	for _, s := range sessions {
+		if !s.hidden {
+			known[s.pid] = true
+		}
+	}
+	if len(known) == 0 {
 		return nil, nil
 	}
-	writers, err := readWriters(ctx, q)
+	writers, err := lastingWriters(ctx, q, func(w writer) bool { return w.moves && known[w.pid] })
 	if err != nil {
 		return nil, err
 	}
 	movers := map[int32]bool{}
 	for _, w := range writers {
-		movers[w.pid] = movers[w.pid] || w.moves
-	}
-	for _, s := range sessions {
-		if !old(s) {
-			delete(movers, s.pid)
-		}
+		movers[w.pid] = true
 	}
 	return movers, nil
 }
@@ -207,33 +210,13 @@ func (h *Horizon) readPrepared(ctx context.Context, q pg.Querier, since time.Tim
 	return held, nil
 }
 
-// hiddenPatience is how long a hidden writer is given to end by itself: the
-// transactions of a busy application are over in milliseconds.
-const hiddenPatience = 300 * time.Millisecond
-
 // readHiddenWriters adds those sessions that write to the source tables and
 // whose start our role may not see. They are unknown, not absent: what they
 // may have begun since the given time is owed.
 func (h *Horizon) readHiddenWriters(ctx context.Context, q pg.Querier, hidden map[int32]bool, since time.Time) error {
-	var writers map[string]writer
-	for try := range 4 {
-		if try > 0 {
-			if err := pause.For(ctx, hiddenPatience/3); err != nil {
-				return err
-			}
-		}
-		now, err := readWriters(ctx, q)
-		if err != nil {
-			return err
-		}
-		for vxid, w := range now {
-			if _, before := writers[vxid]; !hidden[w.pid] || (try > 0 && !before) {
-				delete(now, vxid)
-			}
-		}
-		if writers = now; len(writers) == 0 {
-			return nil
-		}
+	writers, err := lastingWriters(ctx, q, func(w writer) bool { return hidden[w.pid] })
+	if err != nil {
+		return err
 	}
 	h.HiddenWriters = len(writers)
 	for vxid, w := range writers {
@@ -251,6 +234,34 @@ func (h *Horizon) readHiddenWriters(ctx context.Context, q pg.Querier, hidden ma
 type writer struct {
 	pid   int32
 	moves bool
+}
+
+// patience is how long a writer is given to end by itself: the transactions
+// of a busy application are over in milliseconds.
+const patience = 300 * time.Millisecond
+
+// lastingWriters returns those of the writers of now that matter and are still open after the patience.
+func lastingWriters(ctx context.Context, q pg.Querier, matters func(writer) bool) (writers map[string]writer, err error) {
+	for try := range 4 {
+		if try > 0 {
+			if err := pause.For(ctx, patience/3); err != nil {
+				return nil, err
+			}
+		}
+		now, err := readWriters(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for vxid, w := range now {
+			if _, before := writers[vxid]; !matters(w) || (try > 0 && !before) {
+				delete(now, vxid)
+			}
+		}
+		if writers = now; len(writers) == 0 {
+			break
+		}
+	}
+	return writers, nil
 }
 
 // readWriters returns who writes to the source tables, by virtual transaction.

@@ -2,6 +2,7 @@ package rollup_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -88,6 +89,39 @@ func TestUsageWrittenBesideAMoveIsRolledUpWhereItWasMovedTo(t *testing.T) {
 				t.Fatal(err)
 			}
 			a.run()
+			a.run()
+			exact(t, db.Conn)
+			a.owes()
+		})
+	}
+}
+
+// TestUsageCommittedBesideAYoungMoveIsRolledUpWhereItWasMovedTo has a transaction that is older than
+// what the horizon trails by commit usage while a younger one moves it, without having seen it.
+func TestUsageCommittedBesideAYoungMoveIsRolledUpWhereItWasMovedTo(t *testing.T) {
+	for _, remembers := range []bool{true, false} {
+		t.Run(fmt.Sprintf("remembers %t", remembers), func(t *testing.T) {
+			db, a, issue := moved(t)
+			if !remembers {
+				a.opts.StateDir = "/dev/null/nowhere"
+			}
+			a.opts.Settle = 2 * time.Second
+			early, started := open(t, db)
+			if _, err := early.Exec(context.Background(), useIssue, issue); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Until(started.Add(a.opts.Settle + 100*time.Millisecond)))
+			move, _ := open(t, db)
+			if _, err := move.Exec(context.Background(), moveProject, issue); err != nil {
+				t.Fatal(err)
+			}
+			if err := early.Commit(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			a.run()
+			if err := move.Commit(context.Background()); err != nil {
+				t.Fatal(err)
+			}
 			a.run()
 			exact(t, db.Conn)
 			a.owes()
