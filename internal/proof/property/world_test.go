@@ -37,13 +37,14 @@ type world struct {
 	open     []*pgx.Conn // each with a transaction left open
 	prepared []string
 	names    int
-	moving   bool   // a transaction left open has moved usage to other keys
-	ours     bool   // nobody but agents with the set engine rolls up: what is moved by two at once is right, too
-	moved    int    // how often others have moved the watermark
-	staid    bool   // nothing is to be moved now
-	restless bool   // something is
-	dsn      string // of the agents
-	hidden   bool   // their role may not see when others' transactions began
+	moving   bool          // a transaction left open has moved usage to other keys
+	ours     bool          // nobody but agents with the set engine rolls up: what is moved by two at once is right, too
+	moved    int           // how often others have moved the watermark
+	staid    bool          // nothing is to be moved now
+	restless bool          // something is
+	dsn      string        // of the agents
+	hidden   bool          // their role may not see when others' transactions began
+	trail    time.Duration // of the horizon, in the second era: some open transactions are younger than that
 
 	// What only a recount, or a backfill of everything, mends.
 	needsVerify, needsBackfill bool
@@ -65,6 +66,10 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.conn = w.connect()
 	w.dsn = w.db.DSN
 	w.ours = w.chance(0.4)
+	w.trail = time.Microsecond
+	if w.ours && w.chance(0.5) {
+		w.trail = 60 * time.Millisecond
+	}
 	if w.hidden = w.chance(0.15); w.hidden {
 		w.demote()
 	}
@@ -163,6 +168,9 @@ func (w *world) reachThePresent() {
 	w.logf("the present")
 	w.simulate = false
 }
+
+// trails says whether the horizon trails the present.
+func (w *world) trails() bool { return !w.simulate && w.trail > time.Microsecond }
 
 // at is the time of what happens now: NULL for the database's own now().
 func (w *world) at() *time.Time {
