@@ -86,8 +86,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer server.Stop()
 	backfills, steady, bulks, writers := &table{}, &ticks{smallest: map[string]time.Duration{}}, &table{}, &table{}
-	backfills.row("tasks", "usage rows", "bare INSERT … SELECT", "multica-rollup backfill", "ratio", "month walk by the function", "times faster", "peak memory", "longest lock hold")
-	steady.row("tasks", "new events", "run, set engine: wall / server / memory", "server, times the smallest", "run, function engine: wall / server", "psql calling the function: wall / server")
+	backfills.row("tasks", "usage rows", "bare INSERT … SELECT", "multica-rollup backfill", "ratio", "month walk by the function", "times faster", "peak memory", "lock holds: how many, median / longest")
+	steady.row("tasks", "new events", "run, set engine", "server, times the smallest", "run, function engine", "psql calling the function")
 	bulks.row("tasks", "what", "size", "wall", "slices", "longest lock hold")
 	writers.row("tasks", "writer alone p50 / p99", "beside a backfill p50 / p99", "beside the month walk p50 / p99")
 	var last *walked
@@ -126,7 +126,7 @@ func (o Options) withoutHugePages(ctx context.Context, out *ticks) error {
 		return err
 	}
 	defer server.Stop()
-	for _, tasks := range []int{slices.Min(o.Sizes), slices.Max(o.Sizes)} { // the smallest first
+	for _, tasks := range slices.Compact([]int{slices.Min(o.Sizes), slices.Max(o.Sizes)}) { // the smallest first
 		r := &runner{Options: o, server: server, tasks: tasks, note: ", no huge pages"}
 		if err := r.on(ctx, func(lab.Seeded) error { return r.steady(ctx, out) }); err != nil {
 			return fmt.Errorf("measuring %d tasks without huge pages: %w", tasks, err)
@@ -218,7 +218,7 @@ func (r *runner) backfill(ctx context.Context, seeded lab.Seeded, out *table) er
 		return err
 	}
 	out.row(r.tasks, seeded.UsageRows, seconds(limit), seconds(best), fmt.Sprintf("%.2f", best.Seconds()/limit.Seconds()),
-		walk, times, mib(m.rss), seconds(slices.Max(m.holds)))
+		walk, times, mib(m.rss), holds(m.holds))
 	return nil
 }
 
@@ -325,6 +325,12 @@ func (r *runner) start(ctx context.Context, engine string, args ...string) func(
 		}
 		return m, nil
 	}
+}
+
+// holds says how many there were, and how long they were.
+func holds(all []time.Duration) string {
+	all = slices.Sorted(slices.Values(all))
+	return fmt.Sprintf("%d, %s / %s", len(all), seconds(all[len(all)/2]), seconds(all[len(all)-1]))
 }
 
 // peakMemory returns the process's largest resident set, in bytes, as the

@@ -69,13 +69,13 @@ backfill command calls it.
 %[8]s
 ## A steady tick
 
-Medians of a series of each kind. Server time is what the server logs for the statements of the tick's
-session: parsing, planning and execution. Each tick comes in the middle of an hour of its own, which has
-half an hour of such events before it, rolled up; new usage is that of new tasks, and one event in eleven is
-a correction of older usage in the hour. Eleven events in five minutes are about what a million tasks a year
-bring. With more, more of a tick is the looking up of tasks by their random ids, which takes longer in a
-larger index; above all without huge pages, where a fresh session pays for each page that it touches for the
-first time.
+Wall time, server time and peak memory of the client, as medians of a series of each kind. Server time is
+what the server logs for the statements of the tick's session: parsing, planning and execution.
+Each tick comes in the middle of an hour of its own, which has half an hour of such events before it, rolled
+up. New usage is that of new tasks, and one event in eleven is a correction of older usage in the hour. Eleven
+events in five minutes are about what a million tasks a year bring. With more, more of a tick is the looking
+up of tasks by their random ids, which takes longer in a larger index; above all without huge pages, where a
+fresh session pays for each page that it touches for the first time.
 
 %[9]s
 ## What comes at once

@@ -89,10 +89,8 @@ func (r *runner) steadyAt(ctx context.Context, tasks int, out *ticks) error {
 		}
 	}
 	set, function, hand := median(taken[0]), median(taken[1]), median(taken[2])
-	out.row(fmt.Sprint(r.tasks, r.note), events, fmt.Sprintf("%s / %s / %s", millis(set.wall), millis(set.server), mib(set.rss)),
-		fmt.Sprintf("%.2f", out.times(fmt.Sprint(tasks, r.note), set.server)),
-		fmt.Sprintf("%s / %s", millis(function.wall), millis(function.server)),
-		fmt.Sprintf("%s / %s", millis(hand.wall), millis(hand.server)))
+	out.row(fmt.Sprint(r.tasks, r.note), events, set.tick(), fmt.Sprintf("%.2f", out.times(fmt.Sprint(tasks, r.note), set.server)),
+		function.tick(), hand.tick())
 	return nil
 }
 
@@ -169,11 +167,21 @@ func (r *runner) beforeNewest(ctx context.Context) error {
 func (r *runner) byHand(ctx context.Context) (m measured, err error) {
 	begun := time.Now()
 	cmd := exec.CommandContext(ctx, "psql", "-XqAt", r.dsn, "-c", "select rollup_task_usage_hourly()")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return m, fmt.Errorf("psql: %w: %s", err, out)
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err = cmd.Start(); err == nil {
+		m.rss = peakMemory(cmd.Process.Pid, func() { err = cmd.Wait() })
 	}
 	m.wall = time.Since(begun)
+	if err != nil {
+		return m, fmt.Errorf("psql: %w: %s", err, said.String())
+	}
 	return m, nil
+}
+
+// tick is a cell of the table.
+func (m measured) tick() string {
+	return fmt.Sprintf("%s / %s / %s", millis(m.wall), millis(m.server), mib(m.rss))
 }
 
 func median(list []measured) measured {
