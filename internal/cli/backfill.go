@@ -97,7 +97,7 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	if err != nil {
 		return err
 	}
-	w, watch, err := a.newBackfill(cmd)
+	w, watch, err := a.newBackfill(cmd, f.dryRun)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,9 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	}
 	if err != nil {
 		err = a.openFailed(w.State(), err)
-		a.writeMetrics(w.State(), w.Store())
+		if !f.dryRun {
+			a.writeMetrics(w.State(), w.Store())
+		}
 		return a.backfillEnded(w.State(), watch, err)
 	}
 	if f.dryRun {
@@ -131,8 +133,9 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	return a.backfillEnded(w.State(), watch, err)
 }
 
-// newBackfill makes a walker with everything the configuration says of backfills.
-func (a *app) newBackfill(cmd *cobra.Command) (*rollup.Walker, *observer, error) {
+// newBackfill makes a walker with everything the configuration says of backfills;
+// one that looks only plans.
+func (a *app) newBackfill(cmd *cobra.Command, looks bool) (*rollup.Walker, *observer, error) {
 	loaded, err := a.load(cmd)
 	if err != nil {
 		return nil, nil, err
@@ -151,7 +154,7 @@ func (a *app) newBackfill(cmd *cobra.Command) (*rollup.Walker, *observer, error)
 	return rollup.New(connector, rollup.Options{
 		Command: "backfill", Engine: loaded.Config.Engine, Known: pipeline.Shipped(), Walk: loaded.Config.Walk,
 		Reconnect: backfillReconnect, LockPatience: backfillLockPatience, Throttle: hold,
-		StateDir: loaded.Config.StateDir, Log: a.log(), Observe: watch.observe,
+		StateDir: loaded.Config.StateDir, Looks: looks, Log: a.log(), Observe: watch.observe,
 	}), watch, nil
 }
 
@@ -180,7 +183,13 @@ func (a *app) backfillEnded(st *report.State, watch *observer, err error) error 
 // printPlan prints what a backfill would do.
 func (a *app) printPlan(p *rollup.BackfillPlan, st *report.State) error {
 	if a.json {
-		return a.printJSON(p)
+		return a.printJSON(struct {
+			Database     string `json:"database"`
+			Generation   string `json:"generation"`
+			Engine       string `json:"engine"`
+			EngineReason string `json:"engine_reason,omitempty"`
+			*rollup.BackfillPlan
+		}{st.Target, st.Generation, st.Engine, st.EngineReason, p})
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "database   %s (generation %s)\n", st.Target, st.Generation)
@@ -196,10 +205,11 @@ func (a *app) printPlan(p *rollup.BackfillPlan, st *report.State) error {
 	if g := p.GivesUp; g != nil {
 		fmt.Fprintf(&b, "gives up   %s usage rows before %s, for good\n", report.Count(g.Events), report.Stamp(g.Before))
 	}
-	fmt.Fprintf(&b, "to read    %s usage rows\n\n", report.Count(p.Total-p.Done))
-	if _, err := fmt.Fprint(a.out, b.String()); err != nil {
+	fmt.Fprintf(&b, "to read    %s usage rows\n", report.Count(p.Total-p.Done))
+	if _, err := fmt.Fprint(a.out, b.String()); err != nil || len(p.Months) == 0 {
 		return err
 	}
+	fmt.Fprintln(a.out)
 	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "month\tusage rows\t")
 	for _, m := range p.Months {

@@ -191,7 +191,7 @@ func (v *guardView) print(a *app) error {
 // rollUpForGuard is the backfill from the oldest event, which ends as soon as
 // the migration would pass. held is what holds the horizon back at its end.
 func (a *app) rollUpForGuard(cmd *cobra.Command) (held string, err error) {
-	w, watch, err := a.newBackfill(cmd)
+	w, watch, err := a.newBackfill(cmd, false)
 	if err != nil {
 		return "", err
 	}

@@ -36,6 +36,7 @@ type BackfillPlan struct {
 	Months    []Month        `json:"months,omitempty"` // of what is to do
 	Resumed   bool           `json:"resumed"`
 	GivesUp   *state.GivenUp `json:"gives_up,omitempty"` // history the watermark passes over
+	asked     string
 	place     *state.Place
 	created   time.Time
 }
@@ -50,11 +51,29 @@ type Month struct {
 // usage where that lies after it.
 func (p *BackfillPlan) Begins() time.Time { return later(p.Cursor, p.created.Truncate(time.Hour)) }
 
+// asked names the beginning that was asked for, "" where that is all of history: what an
+// unfinished backfill was asked for decides whether the next goes on with it.
+func (o BackfillOptions) asked() string {
+	switch {
+	case o.MonthsBack > 0:
+		return fmt.Sprintf("--months-back %d", o.MonthsBack)
+	case !o.From.IsZero():
+		return "--from " + stamp(o.From)
+	}
+	return ""
+}
+
 // PlanBackfill finds out what a backfill would do, from real counts. It writes
 // nothing. A backfill that would silently leave history out is refused with a
-// problem of kind Usage.
+// problem of kind Usage, one that lacks a right with one of kind Permission.
 func (w *Walker) PlanBackfill(ctx context.Context, o BackfillOptions) (*BackfillPlan, error) {
-	p := &BackfillPlan{}
+	p := &BackfillPlan{asked: o.asked()}
+	if err := w.mayBackfill(ctx); err != nil {
+		if !w.opts.Looks || problem.KindOf(err) != problem.Permission {
+			return nil, err
+		}
+		w.log.Warn("a backfill would fail: "+err.Error(), journal.Hint(problem.HintOf(err)))
+	}
 	var oldest time.Time
 	err := w.with(ctx, func(conn *pgx.Conn) error {
 		mark, now, err := w.watermark(ctx, conn)
@@ -95,20 +114,22 @@ func (w *Walker) planStart(ctx context.Context, p *BackfillPlan, o BackfillOptio
 	case !o.From.IsZero():
 		begin = later(begin, o.From.Truncate(time.Hour))
 	}
-	chosen := o.MonthsBack > 0 || !o.From.IsZero()
 	place, err := w.loadPlace(o.Restart)
 	if err != nil {
 		return err
 	}
-	if place != nil && place.Engine != w.engine.Name() {
-		place = nil // the engines read different rows for one pass
-	}
-	if place != nil && chosen && !place.PassFrom.Equal(begin) {
+	if place != nil && p.asked != "" && place.Asked != p.asked {
+		was := "all of history"
+		if place.Asked != "" {
+			was = place.Asked
+		}
 		return problem.New(problem.Usage, "multica-rollup backfill goes on with it; --restart forgets it",
-			"a backfill from %s is unfinished, at %s", stamp(place.PassFrom), stamp(place.Cursor))
+			"a backfill of %s is unfinished, at %s", was, stamp(place.Cursor))
 	}
 	if place != nil {
-		p.place, p.Resumed = place, true
+		// A clock that went back since then must not take the watermark into the future.
+		place.PassTo = later(earlier(place.PassTo, w.horizon.At), place.Cursor)
+		p.place, p.Resumed, p.asked = place, true, place.Asked
 		// Should the server have lost the watermark's last steps, the walk goes back with it.
 		p.From, p.To, p.Cursor, p.Done = place.PassFrom, place.PassTo, place.Cursor, place.Done
 		return nil
@@ -159,13 +180,49 @@ func (w *Walker) loadPlace(restart bool) (*state.Place, error) {
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Failed, "look at the state directory "+w.store.Dir(), "%v", err)
 	}
+	if place != nil && place.Engine != w.engine.Name() { // the engines read different rows for one pass
+		w.log.Info(fmt.Sprintf("an unfinished backfill by the %s engine cannot be gone on with by the %s engine; the backfill starts over",
+			place.Engine, w.engine.Name()), journal.Engine(w.engine.Name()))
+		return nil, nil
+	}
 	return place, nil
+}
+
+// mayBackfill tries the rights that a backfill needs, before it says that it has begun.
+func (w *Walker) mayBackfill(ctx context.Context) error {
+	names := []string{"rights"}
+	if w.engine.Name() == "function" {
+		names = append(names, "rights_function")
+	}
+	settings := w.settings()
+	settings.RepeatableRead = false
+	err := w.with(ctx, func(conn *pgx.Conn) error {
+		return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
+			for _, name := range names {
+				if _, err := tx.Exec(ctx, statement(name, false)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if pg.SQLState(err) == pg.StateLockNotAvailable {
+		return nil // who holds a whole table is waited for in the walk
+	}
+	if err != nil {
+		return w.explain(err)
+	}
+	return nil
 }
 
 func (w *Walker) countMonths(ctx context.Context, p *BackfillPlan) error {
 	err := w.with(ctx, func(conn *pgx.Conn) error {
 		defer pg.ReadsWholeTable(conn)()
-		rows, err := conn.Query(ctx, statement("count_months", false), p.Cursor, p.To)
+		name, args := "count_months", []any{p.Cursor, p.To, p.From}
+		if w.engine.Name() == "function" {
+			name, args = "count_months_function", args[:2]
+		}
+		rows, err := conn.Query(ctx, statement(name, false), args...)
 		if err != nil {
 			return err
 		}
@@ -208,7 +265,7 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 	}
 	place := p.place
 	if place == nil {
-		place = &state.Place{Engine: w.engine.Name(), PassFrom: p.From, PassTo: p.To, Cursor: p.Cursor, StartedAt: time.Now(), Partial: p.GivesUp}
+		place = &state.Place{Engine: w.engine.Name(), PassFrom: p.From, PassTo: p.To, Cursor: p.Cursor, Asked: p.asked, StartedAt: time.Now(), Partial: p.GivesUp}
 		// The pass reads hours long before it comes to the corrections that open transactions
 		// will have made in them; who carries it on later may not see that there was one.
 		if err := w.owe(w.horizon.owedBefore(p.To), func(*state.Memory) {}); err != nil {
@@ -237,7 +294,13 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 	until := &watchUntil{w: w, until: o.Until}
 	l.done = func(cursor time.Time, r Result) error {
 		place.Cursor, place.Done = cursor, place.Done+r.Read
-		place.Total = max(place.Total, place.Done)
+		switch {
+		case !cursor.Before(place.PassTo):
+			place.Total = place.Done
+		case place.Done >= place.Total:
+			// Hours that corrections touch time and again are read more often than they are counted.
+			place.Total = place.Done + max(r.Read, 1)
+		}
 		w.progress(place, p.Done, begun)
 		if err := save(); err != nil {
 			return err
@@ -323,6 +386,9 @@ func (w *Walker) arrive(ctx context.Context) error {
 	}
 	if err := w.store.ClearPlace(); err != nil {
 		return problem.Wrap(err, problem.Failed, "remove "+w.store.PlacePath(), "%v", err)
+	}
+	for _, path := range w.store.ClearLostPlaces() {
+		w.log.Info("forgot the unfinished backfill of a database that is no more: " + path)
 	}
 	return nil
 }

@@ -65,7 +65,19 @@ func (p planner) next(ctx context.Context, conn *pgx.Conn, cursor, end time.Time
 	if hour := to.Truncate(time.Hour); full && hour.Sub(cursor) >= time.Hour {
 		to = hour // no hour of history is cut in two
 	}
+	if full && !p.byHours {
+		return p.counted(ctx, conn, cursor, to)
+	}
 	return p.single(cursor, to, full, events), nil
+}
+
+// counted is a full slice of an engine that does not say how much it has read: its events are counted.
+func (p planner) counted(ctx context.Context, conn *pgx.Conn, from, to time.Time) (plan, error) {
+	var events int64
+	if err := conn.QueryRow(ctx, statement("count_events", false), from, to).Scan(&events); err != nil {
+		return plan{}, fmt.Errorf("counting the events of a slice: %w", err)
+	}
+	return p.single(from, to, true, events), nil
 }
 
 func (p planner) single(from, to time.Time, full bool, events int64) plan {
@@ -109,10 +121,10 @@ func (p planner) nextOfHistory(ctx context.Context, conn *pgx.Conn, cursor, end 
 // moment splits the events of one instant by the hours they touch, so that a
 // batch of any size with one timestamp takes many short transactions.
 func (p planner) moment(ctx context.Context, conn *pgx.Conn, from, to time.Time, size int) (plan, error) {
-	out := p.single(from, to, true, int64(size))
 	if !p.byHours {
-		return out, nil
+		return p.counted(ctx, conn, from, to)
 	}
+	out := p.single(from, to, true, int64(size))
 	defer pg.ReadsWholeTable(conn)() // where a maintenance command gave all usage one timestamp
 	rows, err := conn.Query(ctx, statement("plan_moment", false), from, to, p.pass.Start)
 	if err != nil {

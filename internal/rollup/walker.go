@@ -31,6 +31,7 @@ type Options struct {
 	Reconnect    time.Duration // how long a lost database is waited for
 	LockPatience time.Duration // how long to wait for lock 4246 without getting it once
 	StateDir     string        // as configured; "" means the default
+	Looks        bool          // only plans: nothing is written, to the state directory either
 	Settle       time.Duration // how far the horizon trails the clock; 0 means the five minutes of Multica's own tick
 	Throttle     Throttle      // nil means none
 	FixedSize    int           // usage rows aimed at for every slice; 0 means by how long slices take
@@ -133,7 +134,11 @@ func (w *Walker) Open(ctx context.Context) error {
 }
 
 func (w *Walker) openStore() {
-	err := w.session.OpenStore()
+	open := w.session.OpenStore
+	if w.opts.Looks {
+		open = w.session.InspectStore
+	}
+	err := open()
 	w.store = w.session.Store()
 	switch {
 	case w.store == nil:

@@ -92,14 +92,25 @@ func (s *Session) Open(ctx context.Context, phase func(report.Phase)) error {
 	return s.pipe.Check()
 }
 
-// OpenStore opens what is remembered of the database that Open looked at. A
-// *state.DamagedError is a memory that begins anew; any other error means that there is none.
-func (s *Session) OpenStore() error {
+// InspectStore is OpenStore for who only looks: nothing is made, and nothing set aside.
+func (s *Session) InspectStore() error {
+	s.store = state.Inspect(state.Dir(s.opts.StateDir), s.key(), s.connector.Target())
+	_, err := s.store.Load()
+	return err
+}
+
+func (s *Session) key() string {
 	cluster := s.pipe.SystemIdentifier
 	if cluster == "" {
 		cluster = s.connector.Target()
 	}
-	store, err := state.Open(state.Dir(s.opts.StateDir), state.Key(cluster, s.pipe.Database), s.connector.Target())
+	return state.Key(cluster, s.pipe.Database)
+}
+
+// OpenStore opens what is remembered of the database that Open looked at. A
+// *state.DamagedError is a memory that begins anew; any other error means that there is none.
+func (s *Session) OpenStore() error {
+	store, err := state.Open(state.Dir(s.opts.StateDir), s.key(), s.connector.Target())
 	if err == nil {
 		_, err = store.Load()
 	}

@@ -105,14 +105,21 @@ type Place struct {
 	Version   int       `json:"version"`
 	Database  string    `json:"database"`
 	Engine    string    `json:"engine"`
-	PassFrom  time.Time `json:"pass_from"` // start of the pass
-	PassTo    time.Time `json:"pass_to"`   // horizon when the pass began
-	Cursor    time.Time `json:"cursor"`    // everything of the pass before it is done
-	Done      int64     `json:"done"`      // usage rows read
-	Total     int64     `json:"total"`     // usage rows to read
+	Asked     string    `json:"asked,omitempty"` // the beginning, where it was not all of history
+	PassFrom  time.Time `json:"pass_from"`       // start of the pass
+	PassTo    time.Time `json:"pass_to"`         // horizon when the pass began
+	Cursor    time.Time `json:"cursor"`          // everything of the pass before it is done
+	Done      int64     `json:"done"`            // usage rows read
+	Total     int64     `json:"total"`           // usage rows to read
 	StartedAt time.Time `json:"started_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Partial   *GivenUp  `json:"partial,omitempty"` // of --months-back
+}
+
+// sound says whether a place can have been written by a backfill.
+func (p *Place) sound() bool {
+	return !p.Cursor.IsZero() && !p.PassTo.IsZero() && !p.Cursor.Before(p.PassFrom) && !p.Cursor.After(p.PassTo) &&
+		p.Done >= 0 && p.Total >= 0
 }
 
 // Store keeps the files of one database in one directory.
@@ -240,7 +247,7 @@ func (s *Store) Update(change func(*Memory)) error {
 // A damaged file is set aside and reported by a *DamagedError.
 func (s *Store) LoadPlace() (*Place, error) {
 	var p Place
-	err := s.read(s.PlacePath(), &p, func() bool { return p.Version == version && !p.Cursor.IsZero() && !p.PassTo.IsZero() })
+	err := s.read(s.PlacePath(), &p, func() bool { return p.Version == version && p.sound() })
 	if err != nil || p.Version == 0 {
 		return nil, err
 	}
@@ -259,6 +266,27 @@ func (s *Store) ClearPlace() error {
 		return fmt.Errorf("removing the backfill's place: %w", err)
 	}
 	return nil
+}
+
+// ClearLostPlaces removes the places of databases that have given way to this one:
+// after a restore or pg_upgrade the same database is in another cluster, and
+// nobody would ever finish them. A service's directory is for one database
+// alone. It returns what it removed; what it cannot is in nobody's way.
+func (s *Store) ClearLostPlaces() (removed []string) {
+	paths, err := filepath.Glob(filepath.Join(s.dir, "*.backfill.json"))
+	if err != nil {
+		return nil // the directory's name is no pattern
+	}
+	for _, path := range paths {
+		var p Place
+		if path == s.PlacePath() || (&Store{looking: true}).read(path, &p, func() bool { return true }) != nil {
+			continue
+		}
+		if (p.Database == s.database || os.Getenv("STATE_DIRECTORY") == s.dir) && os.Remove(path) == nil {
+			removed = append(removed, path)
+		}
+	}
+	return removed
 }
 
 // DamagedError is a state file that could not be understood. It has been set aside, unless it was only looked at.
