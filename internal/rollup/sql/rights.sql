@@ -1,6 +1,6 @@
 -- Changes nothing, and needs the rights on the tables that a backfill needs.
 with inserted as (
-  insert into task_usage_hourly select * from task_usage_hourly where false
+  insert into task_usage_hourly (bucket_hour) select bucket_hour from task_usage_hourly where false
 ), updated as (
   update task_usage_hourly set updated_at = updated_at where false
 ), deleted as (
