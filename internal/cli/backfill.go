@@ -103,6 +103,7 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	}
 	ctx := cmd.Context()
 	defer w.Close(ctx)
+	o.CountLater = !f.dryRun
 	var plan *rollup.BackfillPlan
 	if err = w.Open(ctx); err == nil {
 		plan, err = w.PlanBackfill(ctx, o)
@@ -121,13 +122,15 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	if err := watch.notifier.Ready(); err != nil {
 		a.log().Warn("cannot tell the service manager that the backfill has begun", journal.Reason(err.Error()))
 	}
-	verb := "begins"
-	if plan.Resumed {
-		verb = "goes on"
+	o.Begins = func() {
+		verb := "begins"
+		if plan.Resumed {
+			verb = "goes on"
+		}
+		a.log().Info(fmt.Sprintf("the backfill %s at %s: %s of %s usage rows to read", verb, report.Stamp(plan.Begins()),
+			report.Count(plan.Total-plan.Done), report.Count(plan.Total)),
+			journal.BackfillStarted.Attr(), journal.Engine(w.State().Engine), journal.Database(w.State().Target))
 	}
-	a.log().Info(fmt.Sprintf("the backfill %s at %s: %s of %s usage rows to read", verb, report.Stamp(plan.Begins()),
-		report.Count(plan.Total-plan.Done), report.Count(plan.Total)),
-		journal.BackfillStarted.Attr(), journal.Engine(w.State().Engine), journal.Database(w.State().Target))
 	err = w.Backfill(ctx, plan, o)
 	a.writeMetrics(w.State(), w.Store())
 	return a.backfillEnded(w.State(), watch, err)

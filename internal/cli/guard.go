@@ -197,7 +197,7 @@ func (a *app) rollUpForGuard(cmd *cobra.Command) (held string, err error) {
 	}
 	ctx := cmd.Context()
 	defer w.Close(ctx)
-	o := rollup.BackfillOptions{Until: func(ctx context.Context, q pg.Querier) (bool, error) {
+	o := rollup.BackfillOptions{CountLater: true, Until: func(ctx context.Context, q pg.Querier) (bool, error) {
 		g, err := pipeline.ReadGuard(ctx, q, w.Pipeline())
 		return g.Pass, err
 	}}

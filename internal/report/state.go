@@ -59,6 +59,7 @@ type Phase string
 const (
 	Connecting Phase = "connecting"
 	Inspecting Phase = "inspecting"
+	Counting   Phase = "counting the usage rows"
 	Draining   Phase = "draining the queue"
 	Walking    Phase = "rolling up"
 	Settling   Phase = "settling debts"

@@ -21,6 +21,8 @@ type BackfillOptions struct {
 	From         time.Time // zero: the oldest event
 	ForcePartial bool      // the watermark may pass over history that is left out
 	Restart      bool      // forget the place of an unfinished backfill
+	CountLater   bool      // what there is to do is counted when the throttle lets the work begin, not by the plan
+	Begins       func()    // called when it is; may be nil
 	// Until ends the backfill early, when it says so after a step. Nil means never.
 	Until func(ctx context.Context, q pg.Querier) (bool, error)
 }
@@ -37,6 +39,7 @@ type BackfillPlan struct {
 	Resumed   bool           `json:"resumed"`
 	GivesUp   *state.GivenUp `json:"gives_up,omitempty"` // history the watermark passes over
 	asked     string
+	uncounted bool
 	place     *state.Place
 	created   time.Time
 }
@@ -100,6 +103,10 @@ func (w *Walker) PlanBackfill(ctx context.Context, o BackfillOptions) (*Backfill
 	}
 	if err := w.planStart(ctx, p, o, earlier(oldest, p.created)); err != nil {
 		return nil, err
+	}
+	if o.CountLater {
+		p.uncounted = true
+		return p, nil
 	}
 	return p, w.countMonths(ctx, p)
 }
@@ -252,6 +259,9 @@ func (w *Walker) Backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 }
 
 func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOptions) error {
+	if err := w.begin(ctx, p, o); err != nil {
+		return err
+	}
 	begun := time.Now()
 	w.st.Progress = &report.Progress{Done: p.Done, Total: p.Total}
 	w.phase(report.Walking)

@@ -59,6 +59,9 @@ func (w *Walker) drain(ctx context.Context) (bool, error) {
 		if end != nil {
 			to = *end
 		}
+		if err := w.hold(ctx); err != nil {
+			return false, err
+		}
 		r, next, took, err := w.drainSlice(ctx, set, from, to, keys)
 		switch {
 		case err == nil:
@@ -84,9 +87,6 @@ func (w *Walker) drain(ctx context.Context) (bool, error) {
 			return true, nil
 		}
 		keys = min(ceilKeys, max(1, int(float64(keys)*min(2, float64(w.opts.Walk.SliceTarget)/float64(took+1)))))
-		if err := w.throttle(ctx, took); err != nil {
-			return false, err
-		}
 	}
 }
 
@@ -130,7 +130,7 @@ func (w *Walker) drainSlice(ctx context.Context, set *setEngine, from, to time.T
 	if err != nil {
 		return Result{}, from, 0, err
 	}
-	w.busySince = time.Time{}
+	w.busySince, w.worked = time.Time{}, took
 	w.count(r, took)
 	w.log.Debug("worked off a slice of the queue", journal.SliceDone.Attr(), journal.Reason("queue"),
 		journal.Rows(r.Written+r.Deleted), journal.Duration(took), journal.Engine(w.engine.Name()))
@@ -158,7 +158,7 @@ func (w *Walker) drainByFunction(ctx context.Context, oldest time.Time) error {
 		return nil
 	}
 	from := to.Add(-time.Microsecond)
-	l := &leg{cursor: from, end: to, planner: planner{pass: Pass{Start: from, End: to}}}
+	l := &leg{cursor: from, end: to, queue: true, planner: planner{pass: Pass{Start: from, End: to}}}
 	_, err := w.walk(ctx, l)
 	if err != nil {
 		return err

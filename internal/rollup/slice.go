@@ -28,6 +28,7 @@ type leg struct {
 	planner     planner
 	moves       bool                                   // the watermark goes along, wherever the leg leads it
 	strict      bool                                   // the watermark must be where the cursor is
+	queue       bool                                   // there is work whatever the number of events
 	done        func(cursor time.Time, r Result) error // after each step, under no lock
 }
 
@@ -60,9 +61,6 @@ func (w *Walker) walk(ctx context.Context, l *leg) (bool, error) {
 				return false, err
 			}
 		}
-		if err := w.throttle(ctx, took); err != nil {
-			return false, err
-		}
 	}
 	return true, nil
 }
@@ -73,6 +71,11 @@ func (w *Walker) step(ctx context.Context, l *leg, p plan) (total Result, took t
 		var r Result
 		var worked time.Duration
 		last := i == len(p.slices)-1
+		if p.events > 0 || l.queue { // nothing is waited for where nothing is left to do
+			if err := w.hold(ctx); err != nil {
+				return total, took, err
+			}
+		}
 		err := w.with(ctx, func(conn *pgx.Conn) (err error) {
 			r, worked, err = w.commit(ctx, conn, l, s, last)
 			return err
@@ -83,7 +86,7 @@ func (w *Walker) step(ctx context.Context, l *leg, p plan) (total Result, took t
 		if r.Read == 0 && w.engine.OneSnapshot() {
 			r.Read = p.events
 		}
-		w.busySince = time.Time{}
+		w.busySince, w.worked = time.Time{}, worked
 		w.st.SliceFrom, w.st.SliceTo = s.From, s.To
 		w.count(r, worked)
 		total.add(r)
@@ -247,16 +250,4 @@ func (w *Walker) stampOnly(ctx context.Context, to time.Time, rows int64) error 
 			return err
 		}
 	}
-}
-
-func (w *Walker) throttle(ctx context.Context, took time.Duration) error {
-	if w.opts.Throttle == nil {
-		return nil
-	}
-	return w.with(ctx, func(conn *pgx.Conn) error {
-		return w.opts.Throttle.Wait(ctx, conn, took, func(reason string) {
-			w.st.Throttle = reason
-			w.observe()
-		})
-	})
 }

@@ -39,11 +39,13 @@ type Options struct {
 	Observe      func(*report.State) // called whenever the state changed; may be nil
 }
 
-// Throttle holds the walk back between slices.
+// Throttle holds the walk back.
 type Throttle interface {
-	// Wait returns when the next slice may start. took is how long the last
-	// one worked; say is told the reason whenever it waits, and "" when it is over.
-	Wait(ctx context.Context, q pg.Querier, took time.Duration, say func(reason string)) error
+	// Rest returns the pause between two slices, of which the first worked for took.
+	Rest(took time.Duration) time.Duration
+	// Wait returns when the next slice may start. ask runs a step on a live connection;
+	// say is told the reason whenever it waits, and "" when it is over.
+	Wait(ctx context.Context, ask func(step func(pg.Querier) error) error, say func(reason string)) error
 }
 
 // Walker walks one database. It is not safe for concurrent use.
@@ -59,6 +61,7 @@ type Walker struct {
 	deadline  time.Time // on this host's clock; zero means none
 	size      int       // usage rows aimed at for the next slice
 	busySince time.Time
+	worked    time.Duration // by the last slice; zero before the first, and once the pause after it is over
 	st        *report.State
 	log       *slog.Logger
 }

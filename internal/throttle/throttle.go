@@ -53,27 +53,24 @@ func New(c config.Backfill, log *slog.Logger, now func() time.Time) (*Throttle, 
 	}, nil
 }
 
-// Wait returns when the next slice may start: after the pause that the last
-// slice, which worked for took, has earned the database, and when no signal
-// holds back any more. say is told each reason, and "" when it is over.
-func (t *Throttle) Wait(ctx context.Context, q pg.Querier, took time.Duration, say func(string)) error {
+// Rest returns the pause between two slices, of which the first worked for took.
+func (t *Throttle) Rest(took time.Duration) time.Duration {
+	return max(t.sleep, time.Duration(t.nice*float64(took)))
+}
+
+// Wait returns when no signal holds the next slice back any more. It asks the
+// database, where it has to, through ask: each time anew, so that no wait is
+// longer than what a lost connection is granted. say is told each reason, and ""
+// when it is over.
+func (t *Throttle) Wait(ctx context.Context, ask func(func(pg.Querier) error) error, say func(string)) error {
 	waited := false
 	defer func() {
 		if waited {
 			say("")
 		}
 	}()
-	if rest := max(t.sleep, time.Duration(t.nice*float64(took))); rest > 0 {
-		if rest >= time.Second {
-			waited = true
-			say("pausing " + rest.Round(time.Millisecond).String() + " between slices")
-		}
-		if err := pause.For(ctx, rest); err != nil {
-			return err
-		}
-	}
 	for {
-		reason, err := t.reason(ctx, q)
+		reason, err := t.reason(ctx, ask)
 		if err != nil || reason == "" {
 			return err
 		}
@@ -90,7 +87,8 @@ func (t *Throttle) Wait(ctx context.Context, q pg.Querier, took time.Duration, s
 }
 
 // reason returns why the next slice must wait, "" where nothing holds it back.
-func (t *Throttle) reason(ctx context.Context, q pg.Querier) (string, error) {
+// What needs no database is looked at first: it may be down for as long.
+func (t *Throttle) reason(ctx context.Context, ask func(func(pg.Querier) error) error) (reason string, err error) {
 	if t.pauseFile != "" {
 		switch _, err := os.Stat(t.pauseFile); {
 		case err == nil:
@@ -102,15 +100,28 @@ func (t *Throttle) reason(ctx context.Context, q pg.Querier) (string, error) {
 	if t.window != nil && !t.window.Contains(t.now()) {
 		return fmt.Sprintf("outside of the window %s", t.window), nil
 	}
+	if t.maxActive == 0 && t.maxLockWaiters == 0 && t.maxReplicaLag == 0 {
+		return "", nil
+	}
+	err = ask(func(q pg.Querier) (err error) {
+		reason, err = t.load(ctx, q)
+		return err
+	})
+	return reason, err
+}
+
+// load returns which of the database's signals holds the next slice back.
+func (t *Throttle) load(ctx context.Context, q pg.Querier) (string, error) {
 	if t.maxActive > 0 {
-		n, ok, err := t.count(ctx, q, "active sessions", "active")
-		if err != nil || (ok && n > t.maxActive) {
+		n, err := t.active(ctx, q)
+		if err != nil || n > t.maxActive {
 			return fmt.Sprintf("%d sessions are active, at most %d are wanted", n, t.maxActive), err
 		}
 	}
 	if t.maxLockWaiters > 0 {
-		n, ok, err := t.count(ctx, q, "sessions waiting on locks", "waiters")
-		if err != nil || (ok && n > t.maxLockWaiters) {
+		var n int
+		err := t.readable("sessions waiting on locks", q.QueryRow(ctx, statement("waiters")).Scan(&n))
+		if err != nil || n > t.maxLockWaiters {
 			return fmt.Sprintf("%d sessions wait on locks, at most %d are wanted", n, t.maxLockWaiters), err
 		}
 	}
@@ -120,21 +131,29 @@ func (t *Throttle) reason(ctx context.Context, q pg.Querier) (string, error) {
 	return "", nil
 }
 
-// count reads one number; ok is false where the server refuses it.
-func (t *Throttle) count(ctx context.Context, q pg.Querier, signal, name string) (n int, ok bool, err error) {
-	err = q.QueryRow(ctx, statement(name)).Scan(&n)
-	return n, err == nil, t.readable(signal, err)
+// active counts the active sessions that can be seen.
+func (t *Throttle) active(ctx context.Context, q pg.Querier) (int, error) {
+	const signal = "active sessions"
+	var n, hidden int
+	if err := q.QueryRow(ctx, statement("active")).Scan(&n, &hidden); err != nil {
+		return 0, t.readable(signal, err)
+	}
+	if hidden > 0 {
+		t.cannotRead(signal, errors.New("what other roles' sessions do is hidden from this role: grant pg_read_all_stats"))
+	}
+	return n, nil
 }
 
 func (t *Throttle) replicaLag(ctx context.Context, q pg.Querier) (string, error) {
+	const signal = "replica lag"
 	var standbys, hidden int
 	var seconds float64
 	err := q.QueryRow(ctx, statement("replica_lag")).Scan(&standbys, &hidden, &seconds)
 	if err != nil {
-		return "", t.readable("replica lag", err)
+		return "", t.readable(signal, err)
 	}
 	if hidden > 0 {
-		t.cannotRead("replica lag", errors.New("pg_stat_replication is hidden from this role: grant pg_monitor"))
+		t.cannotRead(signal, errors.New("pg_stat_replication is hidden from this role: grant pg_monitor"))
 	}
 	if lag := time.Duration(seconds * float64(time.Second)); lag > t.maxReplicaLag {
 		return fmt.Sprintf("a replica lags by %s, at most %s is wanted", lag.Round(time.Second), t.maxReplicaLag), nil
@@ -147,7 +166,8 @@ func (t *Throttle) readable(signal string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if pg.SQLState(err) == "" {
+	switch state := pg.SQLState(err); {
+	case state == "", strings.HasPrefix(state, "08"), strings.HasPrefix(state, "57P"): // lost, and the second is how the server says so
 		return fmt.Errorf("reading %s: %w", signal, err)
 	}
 	t.cannotRead(signal, err)

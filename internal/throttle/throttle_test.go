@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/throttle"
 )
@@ -30,15 +32,20 @@ func newThrottle(t *testing.T, c config.Backfill, now time.Time) (*throttle.Thro
 	return th, &log
 }
 
-// reasons waits for at most a moment and returns what was said, and whether the wait ended by itself.
-func reasons(t *testing.T, th *throttle.Throttle, conn *pgx.Conn, took time.Duration) (said []string, ended bool) {
+// on asks a connection that lasts.
+func on(conn *pgx.Conn) func(func(pg.Querier) error) error {
+	return func(step func(pg.Querier) error) error { return step(conn) }
+}
+
+// reasons returns what was said until it would wait on, and whether the wait ended by itself.
+func reasons(t *testing.T, th *throttle.Throttle, conn *pgx.Conn) (said []string, ended bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	err := th.Wait(ctx, conn, took, func(reason string) {
+	err := th.Wait(ctx, on(conn), func(reason string) {
 		said = append(said, reason)
-		if reason != "" && !strings.HasPrefix(reason, "pausing") {
-			cancel() // it would wait on; once said is enough
+		if reason != "" {
+			cancel() // once said is enough
 		}
 	})
 	return said, err == nil
@@ -91,7 +98,7 @@ func TestEachSignalHoldsBackAndSaysWhy(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			th, log := newThrottle(t, c.c, noon)
-			said, ended := reasons(t, th, db.Conn, 0)
+			said, ended := reasons(t, th, db.Conn)
 			if ended || len(said) == 0 || !strings.Contains(said[0], c.want) {
 				t.Errorf("said %q, ended %v; want %q", said, ended, c.want)
 			}
@@ -109,18 +116,17 @@ func TestEachSignalHoldsBackAndSaysWhy(t *testing.T) {
 		}
 	}
 	th, _ := newThrottle(t, config.Backfill{Window: "11:00-13:00", MaxLockWaiters: 1, MaxReplicaLag: time.Second, PauseFile: pause + "-not-there"}, noon)
-	if said, ended := reasons(t, th, db.Conn, time.Second); !ended || len(said) > 0 {
+	if said, ended := reasons(t, th, db.Conn); !ended || len(said) > 0 {
 		t.Errorf("with nothing to hold it back it said %q, ended %v", said, ended)
 	}
 }
 
-func TestTheLongerOfSleepAndNiceIsPaused(t *testing.T) {
-	db := labtest.New(t, lab.Gen272)
-	th, _ := newThrottle(t, config.Backfill{SleepBetweenSlices: time.Millisecond, Nice: 2}, time.Now())
-	begun := time.Now()
-	said, ended := reasons(t, th, db.Conn, 600*time.Millisecond)
-	if paused := time.Since(begun); !ended || paused < 1200*time.Millisecond || len(said) != 2 || !strings.HasPrefix(said[0], "pausing 1.2s") || said[1] != "" {
-		t.Errorf("paused for %s, said %q, ended %v; want 1.2 s, said and taken back", paused, said, ended)
+func TestTheLongerOfSleepAndNiceIsThePause(t *testing.T) {
+	th, _ := newThrottle(t, config.Backfill{SleepBetweenSlices: time.Second, Nice: 2}, time.Now())
+	for took, want := range map[time.Duration]time.Duration{100 * time.Millisecond: time.Second, 600 * time.Millisecond: 1200 * time.Millisecond} {
+		if rest := th.Rest(took); rest != want {
+			t.Errorf("after %s the pause is %s, want %s", took, rest, want)
+		}
 	}
 }
 
@@ -139,7 +145,7 @@ func TestASignalThatCannotBeReadSaysSoOnceAndHoldsNothingBack(t *testing.T) {
 	}
 	th, log := newThrottle(t, config.Backfill{MaxLockWaiters: 1, MaxReplicaLag: time.Second}, time.Now())
 	for range 3 {
-		if said, ended := reasons(t, th, db.Conn, 0); !ended || len(said) > 0 {
+		if said, ended := reasons(t, th, db.Conn); !ended || len(said) > 0 {
 			t.Fatalf("said %q, ended %v; want no wait", said, ended)
 		}
 	}
@@ -150,12 +156,52 @@ func TestASignalThatCannotBeReadSaysSoOnceAndHoldsNothingBack(t *testing.T) {
 	}
 }
 
+func TestSessionsThatAreHiddenFromTheRoleAreSaidToBe(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	role := "stranger" + strconv.Itoa(os.Getpid())
+	if _, err := db.Conn.Exec(t.Context(), "create role "+role); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := db.Conn.Exec(context.Background(), "reset role; drop role "+role); err != nil {
+			t.Error(err)
+		}
+	})
+	db.Connect(t) // somebody else
+	for want, grant := range []string{"grant pg_read_all_stats to " + role, "revoke pg_read_all_stats from " + role} {
+		if _, err := db.Conn.Exec(t.Context(), "reset role; "+grant+"; set role "+role); err != nil {
+			t.Fatal(err)
+		}
+		th, log := newThrottle(t, config.Backfill{MaxActive: 1000}, time.Now())
+		for range 3 {
+			if said, ended := reasons(t, th, db.Conn); !ended || len(said) > 0 {
+				t.Fatalf("said %q, ended %v; want no wait", said, ended)
+			}
+		}
+		if n := strings.Count(log.String(), "cannot read the signal active sessions"); n != want || n != strings.Count(log.String(), "grant pg_read_all_stats") {
+			t.Errorf("after %q %d words of hidden sessions, want %d: %s", grant, n, want, log)
+		}
+	}
+}
+
+func TestALossIsNotTakenForASignalThatCannotBeRead(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	conn := db.Connect(t)
+	if _, err := db.Conn.Exec(t.Context(), "select pg_terminate_backend($1, 10000)", conn.PgConn().PID()); err != nil {
+		t.Fatal(err)
+	}
+	th, log := newThrottle(t, config.Backfill{MaxActive: 1000}, time.Now())
+	if _, ended := reasons(t, th, conn); ended || log.Len() > 0 {
+		t.Errorf("the wait ended well: %v, and the log says %q; want the loss itself", ended, log)
+	}
+}
+
 func TestAWaitEndsWithItsContext(t *testing.T) {
 	db := labtest.New(t, lab.Gen272)
-	th, _ := newThrottle(t, config.Backfill{SleepBetweenSlices: time.Hour}, time.Now())
+	th, _ := newThrottle(t, config.Backfill{Window: "22:00-06:00"}, time.Date(2026, 5, 1, 12, 0, 0, 0, time.Local))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := th.Wait(ctx, db.Conn, 0, func(string) {}); err != context.Canceled {
+	if err := th.Wait(ctx, on(db.Conn), func(string) {}); err != context.Canceled {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }
