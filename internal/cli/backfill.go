@@ -21,6 +21,8 @@ const (
 	backfillReconnect = 5 * time.Minute
 	// backfillLockPatience is how long it waits for lock 4246 without getting it once.
 	backfillLockPatience = 2 * time.Minute
+	// backfillLockTold is after how long of that the log says who holds it.
+	backfillLockTold = 5 * time.Second
 	// progressEntry is how often its progress becomes an entry in the journal.
 	progressEntry = time.Minute
 	// mostMonths is further back than any usage can be.
@@ -156,7 +158,7 @@ func (a *app) newBackfill(cmd *cobra.Command, looks bool) (*rollup.Walker, *obse
 	watch.entry = progressEntry
 	return rollup.New(connector, rollup.Options{
 		Command: "backfill", Engine: loaded.Config.Engine, Known: pipeline.Shipped(), Walk: loaded.Config.Walk,
-		Reconnect: backfillReconnect, LockPatience: backfillLockPatience, Throttle: hold,
+		Reconnect: backfillReconnect, LockPatience: backfillLockPatience, LockTold: backfillLockTold, Throttle: hold,
 		StateDir: loaded.Config.StateDir, Looks: looks, Log: a.log(), Observe: watch.observe,
 	}), watch, nil
 }

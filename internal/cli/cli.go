@@ -31,7 +31,7 @@ const programName = "multica-rollup"
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	// Before anything is read: the DSN must not end up in a core file.
 	identity.ForbidCoreDumps()
-	a := &app{in: stdin, out: stdout, err: stderr}
+	a := &app{in: stdin, out: stdout, err: journal.OnTerminal(stderr)}
 	a.setLog(config.Defaults(), nil)
 	root := newRootCmd(a)
 	root.SetArgs(args)

@@ -2,10 +2,8 @@ package cli
 
 import (
 	"io"
-	"os"
+	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/notify"
@@ -16,15 +14,21 @@ import (
 type observer struct {
 	a        *app
 	notifier *notify.Notifier
-	patience time.Duration // asked for beyond the present, whenever there is progress
-	told     time.Time
-	phase    report.Phase
+	patience time.Duration     // asked for beyond the present, whenever there is progress
 	paint    func(line string) // draws the progress line; nil where stderr is no terminal
 	entry    time.Duration     // how often progress becomes an entry in the log; 0 means never
 	entered  time.Time
+	slices   int64 // done by then
+	phase    report.Phase
+	waits    string
+
+	mu    sync.Mutex
+	told  time.Time
+	later *time.Timer // tells what came too soon after the last telling; nil where nothing did
 }
 
-// telling is how often STATUS= and the progress line change at the most.
+// telling is how often STATUS= and the progress line change at the most, but
+// for a new phase and a new reason to wait.
 const telling = 200 * time.Millisecond
 
 func (a *app) newObserver(statementTimeout time.Duration) *observer {
@@ -37,48 +41,81 @@ func (a *app) newObserver(statementTimeout time.Duration) *observer {
 
 // paintOn draws a progress line on w, where that is a terminal.
 func (o *observer) paintOn(w io.Writer) {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return
-	}
-	o.paint = func(line string) {
-		width, _, err := term.GetSize(int(f.Fd()))
-		if err != nil || width < 20 {
-			width = 80
-		}
-		if runes := []rune(line); len(runes) >= width {
-			line = string(runes[:width-1])
-		}
-		_, _ = io.WriteString(f, "\r\x1b[K"+line)
+	if t, ok := w.(*journal.Terminal); ok {
+		o.paint = t.Progress
 	}
 }
 
+// observe tells the state at once where that is news, and else soon: who goes
+// on without a word, into a wait or a long slice, has told the last there was.
 func (o *observer) observe(st *report.State) {
-	if st.Phase == o.phase && time.Since(o.told) < telling {
+	waits := st.Waits()
+	news := st.Phase != o.phase || waits != "" && waits != o.waits
+	o.phase, o.waits = st.Phase, waits
+	o.enter(st)
+	line := o.a.redact(st.Line()) // now: the state goes on changing
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.later != nil {
+		o.later.Stop()
+		o.later = nil
+	}
+	if wait := telling - time.Since(o.told); !news && wait > 0 {
+		var timer *time.Timer
+		timer = time.AfterFunc(wait, func() {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			if o.later == timer { // else there is something newer
+				o.later = nil
+				o.tell(line)
+			}
+		})
+		o.later = timer
 		return
 	}
-	o.told, o.phase = time.Now(), st.Phase
-	o.tell(st)
-	if o.entry > 0 && time.Since(o.entered) >= o.entry {
-		o.entered = time.Now()
-		o.a.writeMetrics(st, nil)
-		o.a.log().Info(st.Line(), journal.BackfillProgress.Attr(), journal.Rows(st.Rows), journal.Watermark(st.Watermark),
-			journal.Engine(st.Engine), journal.SliceTo(st.SliceTo), journal.Reason(st.Throttle))
+	o.tell(line)
+}
+
+// enter makes progress an entry in the log; a wait makes its own.
+func (o *observer) enter(st *report.State) {
+	if o.entry == 0 || time.Since(o.entered) < o.entry || st.Outcome != "" {
+		return
+	}
+	o.entered = time.Now()
+	o.a.writeMetrics(st, nil)
+	if st.Slices == o.slices {
+		return
+	}
+	o.slices = st.Slices
+	o.a.log().Info(st.Line(), journal.BackfillProgress.Attr(), journal.Rows(st.Rows), journal.Watermark(st.Watermark),
+		journal.Engine(st.Engine), journal.SliceTo(st.SliceTo), journal.Reason(st.Waits()))
+}
+
+// tell sends a line; o.mu is held.
+func (o *observer) tell(line string) {
+	o.told = time.Now()
+	_ = o.notifier.Status(line) // the journal has the result as well
+	if o.paint != nil {
+		o.paint(line)
 	}
 	_ = o.notifier.ExtendTimeout(o.patience) // without a manager's ear the default time-out stays
 }
 
+// last tells how it ended.
 func (o *observer) last(st *report.State) {
-	o.tell(st)
-	if o.paint != nil {
-		o.paint("")
-	}
+	o.clear()
+	_ = o.notifier.Status(o.a.redact(st.Line()))
 }
 
-func (o *observer) tell(st *report.State) {
-	line := o.a.redact(st.Line())
-	_ = o.notifier.Status(line) // the journal has the result as well
-	if o.paint != nil && st.Finished.IsZero() {
-		o.paint(line)
+// clear removes the progress line; what was to be told later is not.
+func (o *observer) clear() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.later != nil {
+		o.later.Stop()
+		o.later = nil
+	}
+	if o.paint != nil {
+		o.paint("")
 	}
 }

@@ -110,13 +110,6 @@ func (a *app) verify(cmd *cobra.Command, f verifyFlags) error {
 	return a.verified(r, watch)
 }
 
-// clear removes the progress line.
-func (o *observer) clear() {
-	if o.paint != nil {
-		o.paint("")
-	}
-}
-
 // verified tells the outcome of a recount, everywhere.
 func (a *app) verified(r *verify.Report, watch *observer) error {
 	line := verifyLine(r)

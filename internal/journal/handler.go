@@ -115,6 +115,9 @@ func isJournal(w io.Writer, getenv func(string) string) bool {
 }
 
 func isTerminal(w io.Writer) bool {
+	if _, ok := w.(*Terminal); ok {
+		return true
+	}
 	info, err := stat(w)
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

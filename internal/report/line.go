@@ -20,16 +20,23 @@ func (s *State) Line() string {
 	switch {
 	case s.Outcome == Interrupted:
 		b.WriteString("interrupted; ")
-	case s.Throttle != "":
-		b.WriteString("waiting: " + s.Throttle + "; ")
+	case s.Outcome == "" && s.Waits() != "":
+		if !s.paused() {
+			b.WriteString("waiting: ")
+		}
+		b.WriteString(s.Waits() + "; ")
 	case s.Outcome == "":
 		b.WriteString(string(s.Phase) + ": ")
 	}
+	if b.Len() > 0 && s.Progress == nil && (s.Watermark.IsZero() || s.Command == "backfill" && s.Outcome == "") {
+		return b.String()[:b.Len()-len("; ")] + s.tail() // there is nothing else to tell yet
+	}
 	if p := s.Progress; p != nil && s.Outcome != Current {
-		fmt.Fprintf(&b, "%.1f %% (%s of %s rows)", p.Percent(), Count(p.Done), Count(p.Total))
-		if p.PerSecond > 0 && s.Outcome == "" {
-			fmt.Fprintf(&b, ", %s rows/s, %s left", Count(int64(p.PerSecond)), Duration(p.ETA))
+		fmt.Fprintf(&b, "%.1f %%", p.Percent())
+		if p.PerSecond > 0 && s.Outcome == "" && (s.Waits() == "" || s.paused()) {
+			fmt.Fprintf(&b, ", %s left, %s rows/s", Duration(p.ETA), Count(int64(p.PerSecond)))
 		}
+		fmt.Fprintf(&b, " (%s of %s rows)", Count(p.Done), Count(p.Total))
 		if !s.SliceTo.IsZero() {
 			fmt.Fprintf(&b, ", at %s", Stamp(s.SliceTo))
 		}
@@ -40,8 +47,6 @@ func (s *State) Line() string {
 		fmt.Fprintf(&b, "behind: rolled up to %s, %s; the next run goes on", Stamp(s.Watermark), s.lagText())
 	case s.Outcome == Current && s.Held != "":
 		fmt.Fprintf(&b, "rolled up to %s, held back by %s", Stamp(s.Watermark), s.Held)
-	case s.Watermark.IsZero():
-		b.WriteString("starting")
 	default:
 		fmt.Fprintf(&b, "rolled up to %s, %s", Stamp(s.Watermark), s.lagText())
 	}
@@ -51,6 +56,9 @@ func (s *State) Line() string {
 	}
 	return b.String() + s.tail()
 }
+
+// paused says whether the work rests by its own speed's measure, which goes on meanwhile.
+func (s *State) paused() bool { return s.Pausing && s.Blocked == "" }
 
 func (s *State) lagText() string {
 	if lag := s.Lag(); lag > 0 {

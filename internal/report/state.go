@@ -49,6 +49,8 @@ type State struct {
 
 	Progress *Progress `json:"progress,omitempty"` // of a backfill
 	Throttle string    `json:"throttle,omitempty"` // why the backfill is waiting now
+	Pausing  bool      `json:"-"`                  // Throttle is but the pause between two slices
+	Blocked  string    `json:"-"`                  // what the work waits for by no wish of its own: a lock, the database
 	Warnings []string  `json:"warnings,omitempty"`
 }
 
@@ -57,12 +59,12 @@ type Phase string
 
 // The phases.
 const (
-	Connecting Phase = "connecting"
-	Inspecting Phase = "inspecting"
+	Connecting Phase = "connecting to the database"
+	Inspecting Phase = "looking at the database"
 	Counting   Phase = "counting the usage rows"
 	Draining   Phase = "draining the queue"
 	Walking    Phase = "rolling up"
-	Settling   Phase = "settling debts"
+	Settling   Phase = "rolling up again what was committed late"
 	Waiting    Phase = "waiting"
 	Done       Phase = "done"
 )
@@ -87,6 +89,14 @@ type Progress struct {
 	PerSecond float64       `json:"rows_per_second"`
 	ETA       time.Duration `json:"-"`
 	ETASecs   float64       `json:"eta_seconds"`
+}
+
+// Waits returns what the work waits for, "" where it is at work.
+func (s *State) Waits() string {
+	if s.Blocked != "" {
+		return s.Blocked
+	}
+	return s.Throttle
 }
 
 // Percent returns 0 to 100.

@@ -262,7 +262,7 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 	if err := w.begin(ctx, p, o); err != nil {
 		return err
 	}
-	begun := time.Now()
+	w.pace.begin(time.Now(), p.Done)
 	w.st.Progress = &report.Progress{Done: p.Done, Total: p.Total}
 	w.phase(report.Walking)
 	if err := w.noticeMove(time.Time{}, w.st.Watermark); err != nil {
@@ -311,7 +311,7 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 			// Hours that corrections touch time and again are read more often than they are counted.
 			place.Total = place.Done + max(r.Read, 1)
 		}
-		w.progress(place, p.Done, begun)
+		w.progress(place.Done, place.Total)
 		if err := save(); err != nil {
 			return err
 		}
@@ -326,21 +326,6 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 		return err
 	}
 	return w.arrive(ctx)
-}
-
-// progress renews the figures that progress is shown by.
-func (w *Walker) progress(place *state.Place, before int64, begun time.Time) {
-	elapsed := time.Since(begun).Seconds()
-	pr := &report.Progress{Done: place.Done, Total: place.Total}
-	if elapsed > 0 {
-		pr.PerSecond = float64(place.Done-before) / elapsed
-	}
-	if pr.PerSecond > 0 {
-		pr.ETASecs = float64(pr.Total-pr.Done) / pr.PerSecond
-		pr.ETA = time.Duration(pr.ETASecs * float64(time.Second))
-	}
-	w.st.Progress = pr
-	w.observe()
 }
 
 // giveUp moves the watermark past history that is left out, and records it.

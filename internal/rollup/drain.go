@@ -130,7 +130,8 @@ func (w *Walker) drainSlice(ctx context.Context, set *setEngine, from, to time.T
 	if err != nil {
 		return Result{}, from, 0, err
 	}
-	w.busySince, w.worked = time.Time{}, took
+	w.worked = took
+	w.unblocked()
 	w.count(r, took)
 	w.log.Debug("worked off a slice of the queue", journal.SliceDone.Attr(), journal.Reason("queue"),
 		journal.Rows(r.Written+r.Deleted), journal.Duration(took), journal.Engine(w.engine.Name()))

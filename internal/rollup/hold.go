@@ -39,15 +39,40 @@ func (w *Walker) pauseFor(ctx context.Context, rest time.Duration) error {
 		return nil
 	}
 	if rest >= shortPause {
+		w.st.Pausing = true
 		w.throttled("pausing " + rest.Round(time.Millisecond).String() + " between slices")
-		defer w.throttled("")
+		defer func() {
+			w.st.Pausing = false
+			w.throttled("")
+		}()
 	}
 	return pause.For(ctx, rest)
 }
 
+// throttled shows why the backfill waits; "" means that it does no more.
 func (w *Walker) throttled(reason string) {
 	w.st.Throttle = reason
+	w.tellWait()
+}
+
+// blocked shows what the work has to wait for; "" means that it goes on.
+func (w *Walker) blocked(by string) {
+	if by == "" && w.st.Blocked == "" {
+		return
+	}
+	w.st.Blocked = by
+	w.tellWait()
+}
+
+func (w *Walker) tellWait() {
+	w.pace.stand(time.Now(), w.st.Waits() != "" && (!w.st.Pausing || w.st.Blocked != ""))
 	w.observe()
+}
+
+// unblocked notes that lock 4246 was had.
+func (w *Walker) unblocked() {
+	w.busySince, w.busyTold = time.Time{}, false
+	w.blocked("")
 }
 
 // begin counts what a backfill has to do, unless the plan did, as soon as the

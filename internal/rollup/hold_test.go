@@ -2,6 +2,7 @@ package rollup_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -159,5 +160,67 @@ func TestEveryLossWithinOneWaitIsWaitedFor(t *testing.T) {
 	}
 	if st := a.backfillOf(ctx, rollup.BackfillOptions{}); st.Outcome != report.Interrupted || losses != 2 {
 		t.Errorf("outcome %q after %d losses, want it to wait on", st.Outcome, losses)
+	}
+}
+
+func TestALostDatabaseIsShownUntilItAnswersAgain(t *testing.T) {
+	for _, engine := range engines {
+		db, _ := history(t)
+		a := newAgent(t, db, engine)
+		a.opts.Command, a.opts.FixedSize = "backfill", 8
+		ended, shown := int64(0), ""
+		a.opts.Observe = func(st *report.State) {
+			if st.Slices == 1 && ended == 0 {
+				ended = get[int64](t, db.Conn, "select count(pg_terminate_backend(pid, 10000)) from pg_stat_activity where application_name = 'multica-rollup/test' and datname = current_database()")
+			}
+			if st.Blocked != "" {
+				shown = st.Line()
+			}
+			if st.Slices > 1 && st.Waits() != "" {
+				t.Errorf("%s: after slice %d it still shows %q", engine, st.Slices, st.Line())
+			}
+		}
+		st := a.backfillOf(t.Context(), rollup.BackfillOptions{})
+		if st.Outcome != report.Current || ended != 1 || !strings.HasPrefix(shown, "waiting: the database does not answer: ") || strings.Contains(shown, "left") {
+			t.Errorf("%s: outcome %q after %d losses, shown as %q", engine, st.Outcome, ended, shown)
+		}
+		exact(t, db.Conn)
+	}
+}
+
+func TestWhoHoldsTheLockIsShownAndLoggedOnce(t *testing.T) {
+	for _, engine := range engines {
+		db, _ := history(t)
+		tx, _ := open(t, db)
+		pid := get[int](t, tx.Conn(), "select pg_backend_pid() from pg_advisory_xact_lock(4246)")
+		want := fmt.Sprintf("waiting: for lock 4246, held by pid %d", pid)
+		a := newAgent(t, db, engine)
+		var log strings.Builder
+		entries := func() int { return strings.Count(log.String(), strings.Replace(want, ":", "", 1)) }
+		a.opts.Log = slog.New(slog.NewTextHandler(&log, nil))
+		a.opts.Command, a.opts.Walk.LockTimeout, a.opts.LockPatience, a.opts.LockTold = "backfill", 50*time.Millisecond, time.Minute, 200*time.Millisecond
+		shown, since := "", 0
+		a.opts.Observe = func(st *report.State) {
+			if st.Blocked == "" {
+				return
+			}
+			shown = st.Line()
+			if entries() > 0 {
+				since++
+			}
+			if since == 3 { // tries after the entry
+				if err := tx.Rollback(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		st := a.backfillOf(t.Context(), rollup.BackfillOptions{})
+		if st.Outcome != report.Current || !strings.HasPrefix(shown, want) || st.Blocked != "" {
+			t.Errorf("%s: outcome %q, shown as %q, want %q", engine, st.Outcome, shown, want)
+		}
+		if n := entries(); n != 1 {
+			t.Errorf("%s: %d entries name the holder, want one: %s", engine, n, &log)
+		}
+		exact(t, db.Conn)
 	}
 }

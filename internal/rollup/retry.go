@@ -1,6 +1,7 @@
 package rollup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -53,28 +54,43 @@ func (e *BusyError) Error() string { return "the roll-up is locked by " + e.Hold
 // Unwrap returns the lock timeout, or that the lock was always taken.
 func (e *BusyError) Unwrap() error { return e.Err }
 
-// busy decides after a lock timeout: nil to try again, a *BusyError when the patience is over.
+// busy decides after a lock timeout: nil to try again, a *BusyError when the
+// patience is over. Until then it shows who is waited for.
 func (w *Walker) busy(ctx context.Context, cause error) error {
 	if w.busySince.IsZero() {
 		w.busySince = time.Now()
 	}
-	if time.Since(w.busySince) < w.opts.LockPatience {
-		return nil
+	holders := w.holders(ctx)
+	waited := time.Since(w.busySince)
+	if waited >= w.opts.LockPatience {
+		holders = cmp.Or(holders, "another session")
+		w.st.Holder = holders
+		return &BusyError{Holders: holders, Err: cause}
 	}
-	holders := "another session"
+	waits := "for a lock that another session holds"
+	if holders != "" {
+		waits = "for lock 4246, held by " + holders
+	}
+	w.blocked(waits)
+	if told := w.opts.LockTold; told > 0 && waited >= told && !w.busyTold {
+		w.busyTold = true
+		w.log.Info("waiting "+waits, journal.LockBusy.Attr(), journal.Reason(holders))
+	}
+	return nil
+}
+
+// holders names who holds lock 4246; "" where nobody does, or cannot be named.
+func (w *Walker) holders(ctx context.Context) string {
+	var names []string
 	_ = w.with(ctx, func(conn *pgx.Conn) error {
 		sessions, err := pg.LockSessions(ctx, conn)
-		var names []string
+		names = nil
 		for _, s := range sessions {
 			if s.Granted {
 				names = append(names, s.String())
 			}
 		}
-		if len(names) > 0 {
-			holders = strings.Join(names, ", ")
-		}
 		return err // where the holder cannot be named, the refusal stands all the same
 	})
-	w.st.Holder = holders
-	return &BusyError{Holders: holders, Err: cause}
+	return strings.Join(names, ", ")
 }

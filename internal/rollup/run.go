@@ -95,6 +95,7 @@ func (w *Walker) locate(ctx context.Context) error {
 		})
 		switch {
 		case err == nil:
+			w.blocked("")
 			return nil
 		case pg.SQLState(err) != pg.StateLockNotAvailable:
 			return w.explain(err)
@@ -242,7 +243,7 @@ func (w *Walker) finish(ctx context.Context, err error) error {
 		w.st.Outcome, w.st.Error = report.Failed, w.connector.Redact(err.Error())
 		w.recordError(ctx)
 	}
-	w.st.Phase, w.st.Finished, w.st.Throttle = report.Done, time.Now(), ""
+	w.st.Phase, w.st.Finished, w.st.Throttle, w.st.Blocked = report.Done, time.Now(), "", ""
 	rerr := w.remember(func(m *state.Memory) {
 		if m.Intent.Equal(w.st.Watermark) {
 			m.Truth = m.Intent

@@ -86,7 +86,8 @@ func (w *Walker) step(ctx context.Context, l *leg, p plan) (total Result, took t
 		if r.Read == 0 && w.engine.OneSnapshot() {
 			r.Read = p.events
 		}
-		w.busySince, w.worked = time.Time{}, worked
+		w.worked = worked
+		w.unblocked()
 		w.st.SliceFrom, w.st.SliceTo = s.From, s.To
 		w.count(r, worked)
 		total.add(r)
@@ -242,6 +243,7 @@ func (w *Walker) stampOnly(ctx context.Context, to time.Time, rows int64) error 
 		switch {
 		case err == nil:
 			w.st.Watermark = mark
+			w.blocked("")
 			return nil
 		case pg.SQLState(err) != pg.StateLockNotAvailable:
 			return err

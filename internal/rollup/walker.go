@@ -30,6 +30,7 @@ type Options struct {
 	StandbyLag   time.Duration // of run: 0 means act always
 	Reconnect    time.Duration // how long a lost database is waited for
 	LockPatience time.Duration // how long to wait for lock 4246 without getting it once
+	LockTold     time.Duration // after how much of it the log says who holds it; 0 means never
 	StateDir     string        // as configured; "" means the default
 	Looks        bool          // only plans: nothing is written, to the state directory either
 	Settle       time.Duration // how far the horizon trails the clock; 0 means the five minutes of Multica's own tick
@@ -61,6 +62,8 @@ type Walker struct {
 	deadline  time.Time // on this host's clock; zero means none
 	size      int       // usage rows aimed at for the next slice
 	busySince time.Time
+	busyTold  bool // the log has who holds lock 4246
+	pace      pace
 	worked    time.Duration // by the last slice; zero before the first, and once the pause after it is over
 	st        *report.State
 	log       *slog.Logger
@@ -71,16 +74,17 @@ func New(connector *pg.Connector, opts Options) *Walker {
 	if opts.Settle == 0 {
 		opts.Settle = settle
 	}
-	return &Walker{
+	w := &Walker{
 		opts: opts, connector: connector, size: cmp.Or(opts.FixedSize, firstSize), log: opts.Log,
-		session: session.New(connector, session.Options{
-			Known: opts.Known, StateDir: opts.StateDir, Reconnect: opts.Reconnect, Log: opts.Log,
-		}),
 		st: &report.State{
 			SchemaVersion: report.SchemaVersion, Command: opts.Command, Target: connector.Target(),
 			Phase: report.Connecting, Started: time.Now(),
 		},
 	}
+	w.session = session.New(connector, session.Options{
+		Known: opts.Known, StateDir: opts.StateDir, Reconnect: opts.Reconnect, Log: opts.Log, Lost: w.blocked,
+	})
+	return w
 }
 
 // State returns the walker's state, which goes on changing while it works.

@@ -35,6 +35,7 @@ type Options struct {
 	StateDir  string        // as configured; "" means the default
 	Reconnect time.Duration // how long a lost database is waited for
 	Log       *slog.Logger
+	Lost      func(reason string) // told whenever the database does not answer, and "" when it does again; may be nil
 }
 
 // Session is safe for use by one goroutine only.
@@ -128,6 +129,9 @@ func (s *Session) Do(ctx context.Context, step func(*pgx.Conn) error) error {
 	for backoff := firstPause; ; backoff = min(2*backoff, longestPause) {
 		err := s.connect(ctx)
 		if err == nil {
+			if !lostSince.IsZero() {
+				s.tellLost("")
+			}
 			err = step(s.conn)
 		}
 		switch {
@@ -144,12 +148,19 @@ func (s *Session) Do(ctx context.Context, step func(*pgx.Conn) error) error {
 			lostSince = time.Now()
 			s.opts.Log.Warn("lost the database, trying to reach it again", journal.DatabaseUnreachable.Attr(), journal.Reason(s.connector.Explain(err).Error()))
 		}
+		s.tellLost("the database does not answer: " + s.connector.Explain(err).Error())
 		if time.Since(lostSince)+backoff > s.opts.Reconnect {
 			return s.connector.Explain(err)
 		}
 		if err := pause.For(ctx, backoff); err != nil {
 			return err
 		}
+	}
+}
+
+func (s *Session) tellLost(reason string) {
+	if s.opts.Lost != nil {
+		s.opts.Lost(reason)
 	}
 }
 
