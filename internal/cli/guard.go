@@ -175,7 +175,7 @@ func (v *guardView) print(a *app) error {
 	}
 	if p := v.Backfill; p != nil {
 		done := report.Progress{Done: p.Done, Total: p.Total}
-		fmt.Fprintf(&b, "a backfill has come to %s, %.1f %% of %s rows\n", report.Stamp(p.Cursor), done.Percent(), report.Count(p.Total))
+		fmt.Fprintf(&b, "a backfill has come to %s, %s\n", report.Stamp(p.Cursor), done.Of())
 	}
 	for i, step := range v.Next {
 		lead := "next: "

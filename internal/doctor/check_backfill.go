@@ -18,7 +18,7 @@ func backfillCheck() Check {
 				return well("none")
 			}
 			u, _ := env.units(ctx) // that systemd does not answer is told by the timer's check
-			done := report.Count(place.Done) + " of " + report.Count(place.Total) + " usage rows"
+			done := report.Progress{Done: place.Done, Total: place.Total}.Of()
 			if u != nil && u.Backfill != nil && u.Backfill.Working() || env.Now().Sub(place.UpdatedAt) < env.Limits.Quiet {
 				return well("at work: %s", done)
 			}

@@ -28,12 +28,12 @@ func (s *State) Line() string {
 	case s.Outcome == "":
 		b.WriteString(string(s.Phase) + ": ")
 	}
-	if b.Len() > 0 && s.Progress == nil && (s.Watermark.IsZero() || s.Command == "backfill" && s.Outcome == "") {
+	if b.Len() > 0 && s.Progress == nil && (s.Watermark.IsZero() || s.Command == "backfill") {
 		return b.String()[:b.Len()-len("; ")] + s.tail() // there is nothing else to tell yet
 	}
 	if p := s.Progress; p != nil && s.Outcome != Current {
 		fmt.Fprintf(&b, "%.1f %%", p.Percent())
-		if p.PerSecond > 0 && s.Outcome == "" && (s.Waits() == "" || s.paused()) {
+		if p.PerSecond > 0 && p.Done < p.Total && s.Outcome == "" && (s.Waits() == "" || s.paused()) {
 			fmt.Fprintf(&b, ", %s left, %s rows/s", Duration(p.ETA), Count(int64(p.PerSecond)))
 		}
 		fmt.Fprintf(&b, " (%s of %s rows)", Count(p.Done), Count(p.Total))

@@ -37,10 +37,17 @@ func TestTheLineOfABackfill(t *testing.T) {
 			"pausing 4s between slices; 83.2 %, 900ms left, 4,500 rows/s (20,000 of 24,052 rows), at 2026-05-01 12:00:00Z",
 		},
 		{
-			"blocked in a wait", working(func(s *report.State) { s.Throttle, s.Blocked = "the pause file is there", "for lock 4246, held by pid 7" }),
+			"blocked in a wait", working(func(s *report.State) {
+				s.Throttle, s.Blocked = "the pause file is there", "for lock 4246, held by pid 7"
+			}),
 			"waiting: for lock 4246, held by pid 7; 83.2 % (20,000 of 24,052 rows), at 2026-05-01 12:00:00Z",
 		},
 		{"interrupted in a wait", working(func(s *report.State) { s.Outcome, s.Throttle = report.Interrupted, "x" }), "interrupted; 83.2 % (20,000 of 24,052 rows), at 2026-05-01 12:00:00Z"},
+		{"interrupted before it began", early(func(s *report.State) { s.Outcome = report.Interrupted }), "interrupted"},
+		{
+			"at its end", working(func(s *report.State) { s.Phase, s.Progress.Done = report.Draining, 24052 }),
+			"draining the queue: 100.0 % (24,052 of 24,052 rows), at 2026-05-01 12:00:00Z",
+		},
 		{"connecting", &report.State{Command: "run", Phase: report.Connecting}, "connecting to the database"},
 		{"interrupted at once", &report.State{Command: "run", Outcome: report.Interrupted}, "interrupted"},
 		{"counting", early(func(*report.State) {}), "counting the usage rows"},
@@ -52,6 +59,14 @@ func TestTheLineOfABackfill(t *testing.T) {
 	} {
 		if got := c.s.Line(); got != c.want {
 			t.Errorf("%s: %q\nwant %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestAPlaceThatWasNotCountedYetIsNotAtItsEnd(t *testing.T) {
+	for total, want := range map[int64]string{0: "0.0 % (not counted yet)", 2000: "50.0 % (1,000 of 2,000 rows)"} {
+		if got := (report.Progress{Done: total / 2, Total: total}).Of(); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@
 package report
 
 import (
+	"fmt"
 	"time"
 )
 
@@ -97,6 +98,15 @@ func (s *State) Waits() string {
 		return s.Blocked
 	}
 	return s.Throttle
+}
+
+// Of renders the progress of a backfill that another is at, or was: what has
+// not been counted yet has a total of zero.
+func (p Progress) Of() string {
+	if p.Total == 0 {
+		return "0.0 % (not counted yet)"
+	}
+	return fmt.Sprintf("%.1f %% (%s of %s rows)", p.Percent(), Count(p.Done), Count(p.Total))
 }
 
 // Percent returns 0 to 100.

@@ -269,7 +269,7 @@ func (p *sheet) work(s *Status) {
 }
 
 func (b *Backfill) text(now time.Time) string {
-	progress := fmt.Sprintf("%.1f %% (%s of %s rows)", b.Percent, Count(b.Done), Count(b.Total))
+	progress := Progress{Done: b.Done, Total: b.Total}.Of()
 	switch {
 	case b.Running && b.Status != "":
 		return "at work: " + b.Status

@@ -259,12 +259,6 @@ func (w *Walker) Backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 }
 
 func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOptions) error {
-	if err := w.begin(ctx, p, o); err != nil {
-		return err
-	}
-	w.pace.begin(time.Now(), p.Done)
-	w.st.Progress = &report.Progress{Done: p.Done, Total: p.Total}
-	w.phase(report.Walking)
 	if err := w.noticeMove(time.Time{}, w.st.Watermark); err != nil {
 		return err
 	}
@@ -282,7 +276,10 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 			return err
 		}
 	}
-	place.Total, place.Done = p.Total, p.Done
+	place.Done = p.Done
+	if !p.uncounted {
+		place.Total = p.Total
+	}
 	save := func() error {
 		if w.store == nil {
 			return nil
@@ -296,6 +293,10 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 	if err := save(); err != nil {
 		return err
 	}
+	if err := w.begin(ctx, p, o); err != nil {
+		return err
+	}
+	place.Total = p.Total
 	planner, err := w.newPlanner(ctx, Pass{Start: place.PassFrom, End: place.PassTo}, p.created)
 	if err != nil {
 		return err

@@ -76,7 +76,8 @@ func (w *Walker) unblocked() {
 }
 
 // begin counts what a backfill has to do, unless the plan did, as soon as the
-// throttle lets it read a whole table.
+// throttle lets it read a whole table. Its place is kept by then: what waits is
+// under way, and goes on after a reboot.
 func (w *Walker) begin(ctx context.Context, p *BackfillPlan, o BackfillOptions) error {
 	if p.uncounted {
 		if err := w.hold(ctx); err != nil {
@@ -91,5 +92,8 @@ func (w *Walker) begin(ctx context.Context, p *BackfillPlan, o BackfillOptions) 
 	if o.Begins != nil {
 		o.Begins()
 	}
+	w.pace.begin(time.Now(), p.Done)
+	w.st.Progress = &report.Progress{Done: p.Done, Total: p.Total}
+	w.phase(report.Walking)
 	return nil
 }

@@ -62,6 +62,9 @@ func TestTheFirstSliceAndTheCountWaitForTheThrottle(t *testing.T) {
 		if said == "" || st.Outcome != report.Interrupted || st.Slices > 0 || st.Progress != nil {
 			t.Errorf("%s: said %q, outcome %q after %d slices, progress %v; want it to wait before anything", engine, said, st.Outcome, st.Slices, st.Progress)
 		}
+		if len(a.places()) != 1 {
+			t.Errorf("%s: it keeps no place, so nothing goes on with it after a reboot", engine)
+		}
 	}
 }
 

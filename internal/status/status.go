@@ -193,7 +193,9 @@ func remembered(s *report.Status, store *state.Store, working bool) {
 	if place != nil {
 		s.Backfill.Cursor, s.Backfill.To, s.Backfill.Updated = place.Cursor, place.PassTo, place.UpdatedAt
 		s.Backfill.Done, s.Backfill.Total = place.Done, place.Total
-		s.Backfill.Percent = report.Progress{Done: place.Done, Total: place.Total}.Percent()
+		if place.Total > 0 { // else it has not been counted yet
+			s.Backfill.Percent = report.Progress{Done: place.Done, Total: place.Total}.Percent()
+		}
 	}
 	if unit.Working() {
 		s.Backfill.Status = unit.Status
