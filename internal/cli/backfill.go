@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -50,18 +51,20 @@ read again, and rewritten only where it was wrong.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.backfill(cmd, &f) },
 	}
 	flags := cmd.Flags()
-	bind(flags, "sleep-between-slices", "backfill.sleep_between_slices", "pause for a `DURATION` between slices")
-	bind(flags, "nice", "backfill.nice", "idle for this `FACTOR` of the time each slice worked")
-	bind(flags, "max-active", "backfill.max_active", "wait while more than `N` sessions of the server are active")
-	bind(flags, "max-lock-waiters", "backfill.max_lock_waiters", "wait while more than `N` sessions wait on locks")
-	bind(flags, "max-replica-lag", "backfill.max_replica_lag", "wait while a replica lags by more than this `DURATION`")
-	bind(flags, "pause-file", "backfill.pause_file", "wait while this `FILE` exists")
-	bind(flags, "window", "backfill.window", "work only within this `SPAN` of the day, such as 22:00-06:00")
-	flags.IntVar(&f.monthsBack, "months-back", 0, "begin at the calendar month `N` months ago instead of the oldest usage")
-	flags.StringVar(&f.from, "from", "", "begin at this `TIME` (2026-01-31 or RFC 3339) instead of the oldest usage")
-	flags.BoolVar(&f.forcePartial, "force-partial", false, "give up history before the beginning for good, if it is not rolled up yet")
+	bind(flags, "sleep-between-slices", "backfill.sleep_between_slices", "5s", "pause for a `DURATION` between slices")
+	bind(flags, "nice", "backfill.nice", "1", "idle for this `FACTOR` of the time each slice worked")
+	bind(flags, "max-active", "backfill.max_active", "20", "wait while more than `N` sessions of the server are active; 0: do not look")
+	bind(flags, "max-lock-waiters", "backfill.max_lock_waiters", "2", "wait while more than `N` sessions of the database wait on locks; 0: do not look")
+	bind(flags, "max-replica-lag", "backfill.max_replica_lag", "30s", "wait while a replica lags by more than this `DURATION`; 0s: do not look")
+	bind(flags, "pause-file", "backfill.pause_file", "/run/multica-rollup.pause", "wait while this `FILE` exists; the service sees no /tmp and /home of others")
+	bind(flags, "window", "backfill.window", "22:00-06:00", "work only within this `SPAN` of the day, local time, such as 22:00-06:00")
+	flags.IntVar(&f.monthsBack, "months-back", 0, "begin at the calendar month (UTC) `N` months ago instead of the oldest usage")
+	flags.StringVar(&f.from, "from", "", "begin at this hour (`TIME` as 2026-01-31, in UTC, or RFC 3339) instead of the oldest usage")
+	flags.BoolVar(&f.forcePartial, "force-partial", false, "with one of these: give up what is before, if it is not rolled up yet, for good")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "tell what would be done; write nothing")
 	flags.BoolVar(&f.restart, "restart", false, "begin anew instead of going on with an unfinished backfill")
+	example(flags, "months-back", "12")
+	example(flags, "from", "2026-01-31")
 	return cmd
 }
 
@@ -72,6 +75,10 @@ func (f *backfillFlags) options(cmd *cobra.Command) (rollup.BackfillOptions, err
 		return o, usageProblem(fmt.Sprintf("give a number of months from 1 to %d, or leave it away for all of history", mostMonths),
 			"--months-back %d makes no sense", f.monthsBack)
 	}
+	if f.forcePartial && f.from == "" && f.monthsBack == 0 {
+		return o, usageProblem("for instance --months-back 12 --force-partial; without --force-partial all of history is rolled up",
+			"--force-partial gives up what is before a beginning, and none is given by --months-back or --from")
+	}
 	if f.from == "" {
 		return o, nil
 	}
@@ -80,7 +87,7 @@ func (f *backfillFlags) options(cmd *cobra.Command) (rollup.BackfillOptions, err
 	}
 	from, err := parseTime(f.from)
 	if err != nil || from.Year() < 1970 || from.After(time.Now()) {
-		return o, usageProblem("write it as 2026-01-31 or 2026-01-31T15:00:00Z, in the past", "--from %q is no time to begin at", f.from)
+		return o, usageProblem("write it as 2026-01-31 or 2026-01-31T15:00:00Z, in the past", "--from %q is no time to begin at", withoutDSN(f.from))
 	}
 	o.From = from
 	return o, nil
@@ -152,6 +159,9 @@ func (a *app) newBackfill(cmd *cobra.Command, looks bool) (*rollup.Walker, *obse
 	hold, err := throttle.New(loaded.Config.Backfill, a.log(), time.Now)
 	if err != nil {
 		return nil, nil, err
+	}
+	if warning := loaded.PauseFileWarning(os.Getenv("CREDENTIALS_DIRECTORY") != ""); warning != "" {
+		a.log().Warn(warning)
 	}
 	watch := a.newObserver(loaded.Config.Walk.StatementTimeout)
 	watch.paintOn(a.err)

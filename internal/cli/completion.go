@@ -31,7 +31,7 @@ func newCompletionCmd(a *app) *cobra.Command {
 			case "fish":
 				err = cmd.Root().GenFishCompletion(a.out, true)
 			default:
-				return usageProblem(programName+" completion bash", "there is no completion for %q, only for bash, zsh and fish", args[0])
+				return usageProblem(programName+" completion bash", "there is no completion for %q, only for bash, zsh and fish", withoutDSN(args[0]))
 			}
 			if err != nil {
 				return fmt.Errorf("writing the completion script: %w", err)

@@ -38,6 +38,12 @@ func newConfigCheckCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			warnings := append([]string{}, loaded.Warnings...)
+			_, ofUnits := unitNames(loaded.Path)
+			if warning := loaded.PauseFileWarning(ofUnits); warning != "" {
+				warnings = append(warnings, warning)
+				a.log().Warn(warning)
+			}
 			if a.json {
 				return a.printJSON(struct {
 					OK       bool     `json:"ok"`
@@ -45,7 +51,7 @@ func newConfigCheckCmd(a *app) *cobra.Command {
 					Target   string   `json:"target"`
 					User     string   `json:"user"`
 					Warnings []string `json:"warnings"`
-				}{true, loaded.Path, connector.Target(), connector.User(), append([]string{}, loaded.Warnings...)})
+				}{true, loaded.Path, connector.Target(), connector.User(), warnings})
 			}
 			source := loaded.Path
 			if source == "" {

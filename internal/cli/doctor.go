@@ -43,6 +43,7 @@ Exit code 0: all is well. 1: a warning. 2: critical. 3: could not check.`,
 	flags.BoolVar(&f.list, "list", false, "list the checks instead")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print in full what is well, too")
 	flags.StringSliceVar(&f.only, "only", nil, "only the checks with these `ID`s, and what they build on")
+	example(flags, "only", "config,timer")
 	return cmd
 }
 
@@ -58,6 +59,9 @@ func (a *app) doctor(cmd *cobra.Command, f *doctorFlags) error {
 	}
 	instances, err := a.patients(cmd, f.all)
 	if err != nil {
+		return err
+	}
+	if err := wrongFlag(instances); err != nil {
 		return err
 	}
 	var reports []*doctor.Report

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
@@ -23,7 +24,8 @@ func (a *app) runEvery(cmd *cobra.Command, every time.Duration) error {
 		return a.run(cmd)
 	}
 	if every < shortestEvery || every > longestEvery {
-		return usageProblem("for instance --every 5m", "--every must be from %s to %s", shortestEvery, longestEvery)
+		return usageProblem("for instance --every 5m", "--every must be from %s to %s",
+			config.FormatDuration(shortestEvery), config.FormatDuration(longestEvery))
 	}
 	ctx := cmd.Context()
 	for {

@@ -11,6 +11,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/identity"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
@@ -122,6 +123,17 @@ func (a *app) instances(cmd *cobra.Command) ([]instance, error) {
 	}
 	a.all = all
 	return all, nil
+}
+
+// wrongFlag returns what is wrong with the command line, which is no finding
+// about a database and the same for every one.
+func wrongFlag(all []instance) error {
+	for _, i := range all {
+		if i.Err != nil && problem.KindOf(i.Err) == problem.Usage {
+			return i.Err
+		}
+	}
+	return nil
 }
 
 // globEscape makes a path mean itself in a pattern.

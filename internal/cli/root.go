@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
@@ -28,6 +27,8 @@ self-hosted Multica read, and says so when it is behind or wrong.`,
 		RunE:          func(*cobra.Command, []string) error { return noCommand() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
+
+		PersistentPreRunE: noEmptyFlags,
 		// Cobra's own command adds shells that no packaged host has.
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
@@ -41,9 +42,10 @@ self-hosted Multica read, and says so when it is behind or wrong.`,
 	flags.StringVar(&a.configPath, "config", "", "configuration `FILE` (default "+config.DefaultPath+")")
 	flags.BoolVar(&a.json, "json", false, "print results as JSON")
 	flags.BoolVar(&a.asRoot, "as-root", false, "stay root instead of becoming the user of the service")
-	bind(flags, "engine", "engine", "`NAME` of the engine: auto, set or function")
-	bind(flags, "log-level", "log_level", "`LEVEL` to log from: debug, info, warn or error")
-	bind(flags, "log-format", "log_format", "`FORMAT` of the log: auto, text or json")
+	example(flags, "config", config.DefaultPath)
+	bind(flags, "engine", "engine", "auto", "`NAME` of the engine: auto, set (function, where columns are unknown) or function")
+	bind(flags, "log-level", "log_level", "info", "`LEVEL` to log from: debug, info, warn or error")
+	bind(flags, "log-format", "log_format", "auto", "`FORMAT` of the log: auto, text or json")
 
 	root.AddGroup(
 		&cobra.Group{ID: groupWork, Title: "Work:"},
@@ -68,13 +70,6 @@ self-hosted Multica read, and says so when it is behind or wrong.`,
 		}
 	}
 	return root
-}
-
-// bind adds a flag that overrides a key of the configuration. Its value goes
-// through the same checks as the file's.
-func bind(flags *pflag.FlagSet, name, key, usage string) {
-	flags.String(name, "", usage)
-	config.BindFlag(flags, name, key)
 }
 
 func usageProblem(hint, format string, args ...any) error {
@@ -102,16 +97,11 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usageFor(cmd, usageProblem(cmd.CommandPath()+" --help", "%s takes no argument, but got %q", cmd.CommandPath(), withoutDSN(args[0])))
-}
-
-// flagProblem words the errors of flags.
-func flagProblem(cmd *cobra.Command, err error) error {
-	hint := cmd.CommandPath() + " --help lists the flags"
-	if unknown, ok := err.(*pflag.NotExistError); ok && strings.HasPrefix(unknown.GetSpecifiedName(), "dsn") {
-		hint = "arguments of a process are public: write the DSN into " + config.DefaultPath + ", or set MULTICA_ROLLUP_DSN"
+	hint := cmd.CommandPath() + " --help"
+	if watch := cmd.Flags().Lookup("watch"); watch != nil && watch.Changed { // pflag takes no value after a space here
+		hint = config.FlagHint(watch)
 	}
-	return usageFor(cmd, usageProblem(hint, "%s", withoutDSN(err.Error())))
+	return usageFor(cmd, usageProblem(hint, "%s takes no argument, but got %q", cmd.CommandPath(), withoutDSN(args[0])))
 }
 
 // usageFor keeps to the exit codes of monitoring plugins where cmd is one.

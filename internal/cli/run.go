@@ -35,8 +35,9 @@ minutes ago, or the start of the oldest open transaction) and rolls up again wha
 it still owes, for at most run.budget. A watermark at the epoch is no trap: one run
 catches up. If another holds lock 4246 all along, run says who and ends well.`,
 	}
-	bind(cmd.Flags(), "budget", "run.budget", "`DURATION` after which no slice starts any more")
+	bind(cmd.Flags(), "budget", "run.budget", "4m", "`DURATION` after which no slice starts any more")
 	every := cmd.Flags().Duration("every", 0, "run again and again, every `DURATION`, where nothing else schedules it")
+	example(cmd.Flags(), "every", "5m")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runEvery(cmd, *every) }
 	return cmd
 }

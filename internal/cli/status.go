@@ -63,7 +63,7 @@ Exit code 0: all is well. 1: a warning. 2: critical. 3: it could not be checked.
 				return look(cmd)
 			}
 			if every < shortestWatch {
-				return usageProblem("for instance --watch=5s", "--watch must be at least %s", shortestWatch)
+				return usageProblem("for instance --watch=10s", "--watch must be at least %s", shortestWatch)
 			}
 			return a.watch(cmd, every, look)
 		},
@@ -71,6 +71,7 @@ Exit code 0: all is well. 1: a warning. 2: critical. 3: it could not be checked.
 	cmd.Flags().BoolVar(&all, "all", false, "every database of this host: rollup.toml and rollup.d/*.toml beside it")
 	cmd.Flags().DurationVar(&every, "watch", watchInterval, "look again every `INTERVAL` (--watch=10s) until interrupted")
 	cmd.Flags().Lookup("watch").NoOptDefVal = watchInterval.String()
+	example(cmd.Flags(), "watch", "10s")
 	return cmd
 }
 
@@ -128,6 +129,9 @@ func (a *app) statusAll(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := wrongFlag(all); err != nil {
+		return err
+	}
 	entries := make([]report.StatusEntry, len(all))
 	level := report.OK
 	for n, i := range all {
@@ -181,7 +185,7 @@ func (a *app) watch(cmd *cobra.Command, every time.Duration, look func(*cobra.Co
 			return nil
 		}
 		if e, ok := errors.AsType[*exitError](err); err != nil && !(ok && e.reported) {
-			if a.loaded == nil && !cmd.Flags().Changed("all") {
+			if a.loaded == nil && !cmd.Flags().Changed("all") || problem.KindOf(err) == problem.Usage {
 				return err
 			}
 			a.report(cmd, err)

@@ -60,6 +60,9 @@ Exit code 0: clean. 1: only history that a partial backfill gave up differs.
 	flags.IntVar(&f.list, "list", verifyList, "name the first `N` wrong keys")
 	flags.BoolVar(&f.engines, "engines", false, "compare the set engine with the database's function instead")
 	flags.IntVar(&f.windows, "windows", verifyWindows, "`N` windows for --engines to compare")
+	example(flags, "since", "30d")
+	example(flags, "list", "20")
+	example(flags, "windows", "12")
 	return monitoring(cmd)
 }
 

@@ -154,22 +154,50 @@ func textfile(value any) string {
 	return absolute(value)
 }
 
-// window checks "HH:MM-HH:MM"; the second may be earlier, past midnight then.
+// endOfDay is how a window ends with the day.
+const endOfDay = "24:00"
+
+// window checks "HH:MM-HH:MM"; the second may be earlier, past midnight then,
+// and is the end of the day as 24:00.
 func window(value any) string {
 	s := value.(string)
 	if s == "" {
 		return ""
 	}
-	from, to, ok := strings.Cut(s, "-")
-	if !ok || !clock(from) || !clock(to) || from == to {
+	from, to, _ := strings.Cut(s, "-")
+	begin, ok := clock(from)
+	end, fine := clock(to)
+	switch {
+	case from == endOfDay:
+		return "must write midnight as 00:00 where it begins"
+	case !ok || !fine && to != endOfDay:
 		return `must be two times of day, as in "22:00-06:00"`
+	case fine && begin == end:
+		return `has no length: "00:00-24:00" is the whole day`
 	}
 	return ""
 }
 
-func clock(s string) bool {
-	_, err := time.Parse("15:04", s)
-	return err == nil
+// clock reads a time of day, as the time since midnight.
+func clock(s string) (d time.Duration, ok bool) {
+	t, err := time.Parse("15:04", s)
+	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, err == nil
+}
+
+// settled writes a value that passed its check in the one form that others read:
+// a window that ends with the day ends at midnight, and the whole day is none.
+func settled(name string, value any) any {
+	if name != "backfill.window" {
+		return value
+	}
+	from, ok := strings.CutSuffix(value.(string), "-"+endOfDay)
+	if !ok {
+		return value
+	}
+	if begin, _ := clock(from); begin == 0 {
+		return ""
+	}
+	return from + "-00:00"
 }
 
 // FormatDuration writes a duration as the file takes it, without zero parts: "4m", "1h30m".

@@ -17,6 +17,7 @@ type setting struct {
 	value  any
 	isText bool   // from a variable or a flag, where everything is text
 	origin string // "file:line", a variable or a flag, as the user wrote it
+	hint   string // of a flag: what to type instead
 }
 
 const envPrefix = "MULTICA_ROLLUP_"
@@ -24,15 +25,33 @@ const envPrefix = "MULTICA_ROLLUP_"
 // flagKey is the annotation that binds a flag to a key.
 const flagKey = "multica-rollup-key"
 
-// BindFlag makes the flag of that name override a key. The key must exist: it
-// is the program's own text, so a slip there is a panic.
-func BindFlag(flags *pflag.FlagSet, flag, name string) {
+// FlagExample is the annotation of a flag with a value that it may have.
+const FlagExample = "multica-rollup-example"
+
+// BindFlag makes the flag of that name override a key; example is a value for
+// hints. The key must exist: it is the program's own text, so a slip there is a panic.
+func BindFlag(flags *pflag.FlagSet, flag, name, example string) {
 	if _, ok := lookUp(name); !ok {
 		panic("no configuration key " + name)
 	}
-	if err := flags.SetAnnotation(flag, flagKey, []string{name}); err != nil {
-		panic(err)
+	for annotation, value := range map[string]string{flagKey: name, FlagExample: example} {
+		if err := flags.SetAnnotation(flag, annotation, []string{value}); err != nil {
+			panic(err)
+		}
 	}
+}
+
+// FlagHint says what to type for a flag, "" where it has no example.
+func FlagHint(f *pflag.Flag) string {
+	example := f.Annotations[FlagExample]
+	if len(example) == 0 {
+		return ""
+	}
+	separator := " "
+	if f.NoOptDefVal != "" { // what follows it is no value of it
+		separator = "="
+	}
+	return "for instance --" + f.Name + separator + example[0]
 }
 
 // flagSettings returns the bound flags that were given.
@@ -43,7 +62,7 @@ func flagSettings(flags *pflag.FlagSet) []setting {
 	var found []setting
 	flags.Visit(func(f *pflag.Flag) {
 		if name := f.Annotations[flagKey]; len(name) == 1 {
-			found = append(found, setting{name[0], f.Value.String(), true, "--" + f.Name})
+			found = append(found, setting{name[0], f.Value.String(), true, "--" + f.Name, FlagHint(f)})
 		}
 	})
 	return found
@@ -63,7 +82,7 @@ func envSettings(env []string) []setting {
 			continue
 		}
 		name := names[variable]
-		found = append(found, setting{name, value, true, variable})
+		found = append(found, setting{name, value, true, variable, ""})
 	}
 	sort.SliceStable(found, func(i, j int) bool { return found[i].origin < found[j].origin })
 	return found
@@ -82,7 +101,7 @@ func fileSettings(content []byte, path string) ([]setting, error) {
 		if line, ok := lines[name]; ok {
 			origin = fmt.Sprintf("%s:%d", path, line)
 		}
-		found = append(found, setting{name, value, false, origin})
+		found = append(found, setting{name, value, false, origin, ""})
 	})
 	sort.SliceStable(found, func(i, j int) bool { return lines[found[i].name] < lines[found[j].name] })
 	return found, nil

@@ -268,10 +268,14 @@ func (l *loader) check(layer []setting, origin map[string]string) map[string]any
 		}
 		if wrong != "" {
 			l.dsnRefused = l.dsnRefused || s.name == "dsn" || s.name == "dsn_file"
-			l.faults.config(s.origin, "%s %s%s", k.name, got(k, s), wrong)
+			if s.hint != "" {
+				l.faults.flag(s.hint, "%s %s %s", s.origin, shown(s.value.(string)), wrong)
+			} else {
+				l.faults.config(s.origin, "%s %s%s", k.name, got(k, s), wrong)
+			}
 			continue
 		}
-		values[k.name] = value
+		values[k.name] = settled(k.name, value)
 		origin[k.name] = s.origin
 	}
 	return values

@@ -29,10 +29,17 @@ func write(t *testing.T, content string) string {
 // loadText loads a file with that content; in messages it is called FILE.
 func loadText(t *testing.T, content string, env ...string) (*Loaded, error) {
 	t.Helper()
+	return loadFlags(t, content, nil, env...)
+}
+
+// loadFlags is loadText with a command line.
+func loadFlags(t *testing.T, content string, flags *pflag.FlagSet, env ...string) (*Loaded, error) {
+	t.Helper()
 	path := write(t, content)
-	loaded, err := Load(Options{Path: path, Explicit: true, Env: env})
+	loaded, err := Load(Options{Path: path, Explicit: true, Env: env, Flags: flags})
 	if err != nil {
-		return nil, problem.Wrap(err, problem.KindOf(err), problem.HintOf(err), "%s", strings.ReplaceAll(err.Error(), path, "FILE"))
+		named := func(s string) string { return strings.ReplaceAll(s, path, "FILE") }
+		return nil, problem.Wrap(err, problem.KindOf(err), named(problem.HintOf(err)), "%s", named(err.Error()))
 	}
 	return loaded, nil
 }
@@ -69,7 +76,10 @@ func TestFaultsOfAFileAreToldWithKeyAndLine(t *testing.T) {
 		{"relative path", "state_dir = \"state\"\n" + goodDSN, `FILE:1: state_dir = "state" must be an absolute path, since the service runs in /`},
 		{"textfile nobody reads", goodDSN + "[metrics]\ntextfile = \"/tmp/x.txt\"", `FILE:3: metrics.textfile = "/tmp/x.txt" must end in .prom: node_exporter reads no other file`},
 		{"window of one time", goodDSN + "[backfill]\nwindow = \"22:00\"", `FILE:3: backfill.window = "22:00" must be two times of day, as in "22:00-06:00"`},
-		{"window of no length", goodDSN + "[backfill]\nwindow = \"22:00-22:00\"", `FILE:3: backfill.window = "22:00-22:00" must be two times of day, as in "22:00-06:00"`},
+		{"window of no length", goodDSN + "[backfill]\nwindow = \"22:00-22:00\"", `FILE:3: backfill.window = "22:00-22:00" has no length: "00:00-24:00" is the whole day`},
+		{"window of no length in two spellings", goodDSN + "[backfill]\nwindow = \"9:00-09:00\"", `FILE:3: backfill.window = "9:00-09:00" has no length: "00:00-24:00" is the whole day`},
+		{"window from the end of a day", goodDSN + "[backfill]\nwindow = \"24:00-06:00\"", `FILE:3: backfill.window = "24:00-06:00" must write midnight as 00:00 where it begins`},
+		{"window past the end of a day", goodDSN + "[backfill]\nwindow = \"22:00-24:01\"", `FILE:3: backfill.window = "22:00-24:01" must be two times of day, as in "22:00-06:00"`},
 		{"timeout below the target", goodDSN + "[walk]\nslice_target = \"90s\"", `FILE:3: walk.statement_timeout (1m) must be longer than walk.slice_target (1m30s)`},
 		{"empty DSN", `dsn = ""`, `FILE:1: the DSN is empty`},
 		{"blank DSN", `dsn = "  "`, `FILE:1: the DSN is empty`},
@@ -146,9 +156,9 @@ nice = 1
 	flags.String("engine", "", "")
 	flags.Duration("sleep-between-slices", 0, "")
 	flags.String("log-level", "", "")
-	BindFlag(flags, "engine", "engine")
-	BindFlag(flags, "log-level", "log_level")
-	BindFlag(flags, "sleep-between-slices", "backfill.sleep_between_slices")
+	BindFlag(flags, "engine", "engine", "auto")
+	BindFlag(flags, "log-level", "log_level", "info")
+	BindFlag(flags, "sleep-between-slices", "backfill.sleep_between_slices", "2s")
 	if err := flags.Parse([]string{"--engine=set", "--sleep-between-slices=2s"}); err != nil {
 		t.Fatal(err)
 	}

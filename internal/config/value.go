@@ -76,3 +76,10 @@ func duration(text string) (converted any, wrong string) {
 	}
 	return nil, `must be a duration such as "500ms", "30s", "5m" or "1h30m"`
 }
+
+// BadDuration says what is wrong with a duration as a person wrote it, to be
+// read after its name; "" where nothing is.
+func BadDuration(text string) string {
+	_, wrong := duration(text)
+	return wrong
+}

@@ -44,7 +44,7 @@ func hostCauses() []cause {
 			name: "a file that others can write", id: "config", verdict: doctor.Warning, fix: "chmod 0600", says: "0622",
 			make: func(p *patient) { p.chmod(p.configPath(), 0o622) },
 		}, {
-			name: "a bare number for a duration", id: "config", verdict: doctor.Critical, fix: "edit the lines above", says: "walk.statement_timeout",
+			name: "a bare number for a duration", id: "config", verdict: doctor.Critical, fix: "mend what is named above", says: "walk.statement_timeout",
 			make: func(p *patient) { p.lines["walk.statement_timeout"] = "5" },
 			mend: func(p *patient) { p.lines["walk.statement_timeout"] = `"60s"` },
 		}, {

@@ -69,7 +69,7 @@ func hostCauses() []cause {
 			name: "the configuration is broken",
 			make: `cp -p ` + configFile + ` /root/good.toml; sed -i '1i log_level = "loud"' ` + configFile + `
 				! ` + startService,
-			id: "config", verdict: doctor.Critical, says: "log_level", fix: "edit the lines above; multica-rollup config check tells whether all is well, and man multica-rollup.toml lists every key",
+			id: "config", verdict: doctor.Critical, says: "log_level", fix: "mend what is named above; multica-rollup config check tells whether all is well, and man multica-rollup.toml lists every key",
 			mend: "sed -i '/^log_level = \"loud\"$/d' " + configFile,
 			then: &cause{id: "service", verdict: doctor.Critical, fix: startService, says: "the configuration is wrong"},
 			undo: "cmp /root/good.toml " + configFile,
