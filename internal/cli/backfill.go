@@ -106,7 +106,7 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	if err != nil {
 		return err
 	}
-	w, watch, err := a.newBackfill(cmd, f.dryRun)
+	w, watch, err := a.newBackfill(cmd, func(o *rollup.Options) { o.Looks = f.dryRun })
 	if err != nil {
 		return err
 	}
@@ -145,9 +145,9 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	return a.backfillEnded(w.State(), watch, err)
 }
 
-// newBackfill makes a walker with everything the configuration says of backfills;
-// one that looks only plans.
-func (a *app) newBackfill(cmd *cobra.Command, looks bool) (*rollup.Walker, *observer, error) {
+// newBackfill makes a walker with everything the configuration says of backfills,
+// adapted to what it is for.
+func (a *app) newBackfill(cmd *cobra.Command, adapt func(*rollup.Options)) (*rollup.Walker, *observer, error) {
 	loaded, err := a.load(cmd)
 	if err != nil {
 		return nil, nil, err
@@ -166,11 +166,13 @@ func (a *app) newBackfill(cmd *cobra.Command, looks bool) (*rollup.Walker, *obse
 	watch := a.newObserver(loaded.Config.Walk.StatementTimeout)
 	watch.paintOn(a.err)
 	watch.entry = progressEntry
-	return rollup.New(connector, rollup.Options{
+	o := rollup.Options{
 		Command: "backfill", Engine: loaded.Config.Engine, Known: pipeline.Shipped(), Walk: loaded.Config.Walk,
 		Reconnect: backfillReconnect, LockPatience: backfillLockPatience, LockTold: backfillLockTold, Throttle: hold,
-		StateDir: loaded.Config.StateDir, Looks: looks, Log: a.log(), Observe: watch.observe,
-	}), watch, nil
+		StateDir: loaded.Config.StateDir, Log: a.log(), Observe: watch.observe,
+	}
+	adapt(&o)
+	return rollup.New(connector, o), watch, nil
 }
 
 // backfillEnded tells the end of a backfill to the log, the service manager, and stdout.

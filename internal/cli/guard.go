@@ -36,8 +36,9 @@ by at most an hour.
 Exit code 0: it passes, or has been applied. 1: it refuses. 69: no database
 answers; 77: a privilege is missing; 78: the configuration, or not Multica's database.
 
-With --fix the history is rolled up first, as backfill does, until the verdict is
-pass; 75 means that another held lock 4246 all along. In an upgrade script:
+With --fix the history is rolled up first, as backfill does but held back by none
+of its limits, until the verdict is pass; 75 means that another held lock 4246 all
+along. In an upgrade script:
 
   multica-rollup guard --fix && docker compose up -d`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.guard(cmd, fix) },
@@ -191,7 +192,8 @@ func (v *guardView) print(a *app) error {
 // rollUpForGuard is the backfill from the oldest event, which ends as soon as
 // the migration would pass. held is what holds the horizon back at its end.
 func (a *app) rollUpForGuard(cmd *cobra.Command) (held string, err error) {
-	w, watch, err := a.newBackfill(cmd, false)
+	// An upgrade waits for it, mostly with the backend down: nothing holds it back.
+	w, watch, err := a.newBackfill(cmd, func(o *rollup.Options) { o.Throttle = nil })
 	if err != nil {
 		return "", err
 	}

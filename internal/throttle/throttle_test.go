@@ -235,3 +235,52 @@ func TestWindow(t *testing.T) {
 		}
 	}
 }
+
+func TestWaitersOfAnotherDatabaseDoNotCount(t *testing.T) {
+	db, other := labtest.New(t, lab.Gen272), labtest.New(t, lab.Gen272)
+	holder, err := other.Connect(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const update = "update task_usage_hourly_rollup_state set last_error = 'x'"
+	if _, err := holder.Exec(t.Context(), update); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 2)
+	for range 2 {
+		conn := other.Connect(t)
+		go func() {
+			_, err := conn.Exec(context.Background(), update)
+			done <- err
+		}()
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		var n int
+		if err := other.Conn.QueryRow(t.Context(), `select count(*) from pg_locks l join pg_stat_activity a using (pid)
+			where not l.granted and a.datname = current_database()`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits for the row")
+		}
+	}
+	th, _ := newThrottle(t, config.Backfill{MaxLockWaiters: 1}, time.Now())
+	if said, ended := reasons(t, th, db.Conn); !ended || len(said) > 0 {
+		t.Errorf("said %q, ended %v; want nothing to hold it back", said, ended)
+	}
+	th, _ = newThrottle(t, config.Backfill{MaxLockWaiters: 1}, time.Now())
+	if said, _ := reasons(t, th, other.Conn); len(said) == 0 {
+		t.Error("in their own database they do not count either")
+	}
+	if err := holder.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
