@@ -255,7 +255,8 @@ func TestTheHolderOfTheLockIsNamed(t *testing.T) {
 
 func TestABackfillAtWorkIsSeenByItsConnection(t *testing.T) {
 	h := rolledUp(t, lab.Gen272)
-	if err := h.store.SavePlace(state.Place{Engine: "set", PassTo: time.Now(), Cursor: time.Now(), Done: 1, Total: 2}); err != nil {
+	now := time.Now()
+	if err := h.store.SavePlace(state.Place{Engine: "set", PassTo: now, Cursor: now, Done: 1, Total: 2}); err != nil {
 		t.Fatal(err)
 	}
 	other := h.db.Connect(t)
