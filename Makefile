@@ -61,7 +61,7 @@ e2e: ## install the packages in booted Debian systems and live an operator's day
 	@packaging/e2e/run.sh
 
 .PHONY: bench
-bench: build ## measure beside what it replaces, into docs/benchmarks.md (half an hour)
+bench: build ## measure beside what it replaces, into docs/benchmarks.md (ten minutes)
 	@$(DEPS) test
 	@packaging/dev/bench.sh
 
