@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/pause"
 )
 
 // rates are how many new tasks five minutes bring, beside a correction for every ten of
@@ -193,7 +195,7 @@ func median(list []measured) measured {
 // latency measures a writer's single-row corrections alone, beside a backfill, and beside the month walk.
 func (r *runner) latency(ctx context.Context, out *table) error {
 	r.say("a writer alone")
-	alone, err := r.write(ctx, func(context.Context) error { return wait(ctx, 5*time.Second) })
+	alone, err := r.write(ctx, func(context.Context) error { return pause.For(ctx, 5*time.Second) })
 	if err != nil {
 		return err
 	}
@@ -274,13 +276,4 @@ func (r *runner) write(ctx context.Context, something func(context.Context) erro
 		err = writeErr
 	}
 	return took, err
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

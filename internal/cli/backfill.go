@@ -106,7 +106,11 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	if err != nil {
 		return err
 	}
-	w, watch, err := a.newBackfill(cmd, func(o *rollup.Options) { o.Looks = f.dryRun })
+	hold, err := a.backfillThrottle(cmd)
+	if err != nil {
+		return err
+	}
+	w, watch, err := a.newBackfill(cmd, rollup.Options{Throttle: hold, Looks: f.dryRun})
 	if err != nil {
 		return err
 	}
@@ -145,9 +149,21 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	return a.backfillEnded(w.State(), watch, err)
 }
 
-// newBackfill makes a walker with everything the configuration says of backfills,
-// adapted to what it is for.
-func (a *app) newBackfill(cmd *cobra.Command, adapt func(*rollup.Options)) (*rollup.Walker, *observer, error) {
+// backfillThrottle makes what holds a backfill back, by the configuration.
+func (a *app) backfillThrottle(cmd *cobra.Command) (*throttle.Throttle, error) {
+	loaded, err := a.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if warning := loaded.PauseFileWarning(os.Getenv("CREDENTIALS_DIRECTORY") != ""); warning != "" {
+		a.log().Warn(warning)
+	}
+	return throttle.New(loaded.Config.Backfill, a.log(), time.Now)
+}
+
+// newBackfill makes a walker for a backfill: by o, which says what holds it back and
+// whether it only looks, and else by the configuration.
+func (a *app) newBackfill(cmd *cobra.Command, o rollup.Options) (*rollup.Walker, *observer, error) {
 	loaded, err := a.load(cmd)
 	if err != nil {
 		return nil, nil, err
@@ -156,22 +172,12 @@ func (a *app) newBackfill(cmd *cobra.Command, adapt func(*rollup.Options)) (*rol
 	if err != nil {
 		return nil, nil, err
 	}
-	hold, err := throttle.New(loaded.Config.Backfill, a.log(), time.Now)
-	if err != nil {
-		return nil, nil, err
-	}
-	if warning := loaded.PauseFileWarning(os.Getenv("CREDENTIALS_DIRECTORY") != ""); warning != "" {
-		a.log().Warn(warning)
-	}
 	watch := a.newObserver(loaded.Config.Walk.StatementTimeout)
 	watch.paintOn(a.err)
 	watch.entry = progressEntry
-	o := rollup.Options{
-		Command: "backfill", Engine: loaded.Config.Engine, Known: pipeline.Shipped(), Walk: loaded.Config.Walk,
-		Reconnect: backfillReconnect, LockPatience: backfillLockPatience, LockTold: backfillLockTold, Throttle: hold,
-		StateDir: loaded.Config.StateDir, Log: a.log(), Observe: watch.observe,
-	}
-	adapt(&o)
+	o.Command, o.Engine, o.Known, o.Walk = "backfill", loaded.Config.Engine, pipeline.Shipped(), loaded.Config.Walk
+	o.Reconnect, o.LockPatience, o.LockTold = backfillReconnect, backfillLockPatience, backfillLockTold
+	o.StateDir, o.Log, o.Observe = loaded.Config.StateDir, a.log(), watch.observe
 	return rollup.New(connector, o), watch, nil
 }
 

@@ -19,12 +19,9 @@ func bind(flags *pflag.FlagSet, name, key, example, usage string) {
 	config.BindFlag(flags, name, key, example)
 }
 
-// exampleKey is the annotation with an example of a flag's value.
-const exampleKey = config.FlagExample
-
 // example gives flags that are no keys what hints show of them: a good value.
 func example(flags *pflag.FlagSet, name, value string) {
-	if err := flags.SetAnnotation(name, exampleKey, []string{value}); err != nil {
+	if err := flags.SetAnnotation(name, config.FlagExample, []string{value}); err != nil {
 		panic(err) // the flag's name is the program's own text
 	}
 }

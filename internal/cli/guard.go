@@ -193,7 +193,7 @@ func (v *guardView) print(a *app) error {
 // the migration would pass. held is what holds the horizon back at its end.
 func (a *app) rollUpForGuard(cmd *cobra.Command) (held string, err error) {
 	// An upgrade waits for it, mostly with the backend down: nothing holds it back.
-	w, watch, err := a.newBackfill(cmd, func(o *rollup.Options) { o.Throttle = nil })
+	w, watch, err := a.newBackfill(cmd, rollup.Options{})
 	if err != nil {
 		return "", err
 	}

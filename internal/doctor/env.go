@@ -152,11 +152,8 @@ func (e *Env) remembered() (state.Memory, *state.Store, error) {
 
 // store names the files of this database as the walk does.
 func (e *Env) store() *state.Store {
-	cluster := e.pipe.SystemIdentifier
-	if cluster == "" {
-		cluster = e.Connector.Target()
-	}
-	return state.Inspect(state.Dir(e.StateDir), state.Key(cluster, e.pipe.Database), e.Connector.Target())
+	target := e.Connector.Target()
+	return state.Inspect(state.Dir(e.StateDir), state.Key(e.pipe.SystemIdentifier, target, e.pipe.Database), target)
 }
 
 // sql is a fix in our own database.

@@ -189,7 +189,7 @@ func (p *patient) store() *state.Store {
 	if err := p.conn.QueryRow(p.t.Context(), "select system_identifier::text from pg_control_system()").Scan(&cluster); err != nil {
 		p.t.Fatal(err)
 	}
-	store, err := state.Open(filepath.Join(p.dir, "state"), state.Key(cluster, p.name), p.name)
+	store, err := state.Open(filepath.Join(p.dir, "state"), state.Key(cluster, "", p.name), p.name)
 	if err != nil {
 		p.t.Fatal(err)
 	}

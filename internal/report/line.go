@@ -21,7 +21,7 @@ func (s *State) Line() string {
 	case s.Outcome == Interrupted:
 		b.WriteString("interrupted; ")
 	case s.Outcome == "" && s.Waits() != "":
-		if !s.paused() {
+		if s.Stands() {
 			b.WriteString("waiting: ")
 		}
 		b.WriteString(s.Waits() + "; ")
@@ -33,7 +33,7 @@ func (s *State) Line() string {
 	}
 	if p := s.Progress; p != nil && s.Outcome != Current {
 		fmt.Fprintf(&b, "%.1f %%", p.Percent())
-		if p.PerSecond > 0 && p.Done < p.Total && s.Outcome == "" && (s.Waits() == "" || s.paused()) {
+		if p.PerSecond > 0 && p.Done < p.Total && s.Outcome == "" && !s.Stands() {
 			fmt.Fprintf(&b, ", %s left, %s rows/s", Duration(p.ETA), Count(int64(p.PerSecond)))
 		}
 		fmt.Fprintf(&b, " (%s of %s rows)", Count(p.Done), Count(p.Total))
@@ -56,9 +56,6 @@ func (s *State) Line() string {
 	}
 	return b.String() + s.tail()
 }
-
-// paused says whether the work rests by its own speed's measure, which goes on meanwhile.
-func (s *State) paused() bool { return s.Pausing && s.Blocked == "" }
 
 func (s *State) lagText() string {
 	if lag := s.Lag(); lag > 0 {

@@ -100,6 +100,10 @@ func (s *State) Waits() string {
 	return s.Throttle
 }
 
+// Stands says whether the work has to wait: the pauses between slices are its
+// own, and part of its pace.
+func (s *State) Stands() bool { return s.Waits() != "" && (!s.Pausing || s.Blocked != "") }
+
 // Of renders the progress of a backfill that another is at, or was: what has
 // not been counted yet has a total of zero.
 func (p Progress) Of() string {

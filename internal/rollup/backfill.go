@@ -138,7 +138,7 @@ func (w *Walker) planStart(ctx context.Context, p *BackfillPlan, o BackfillOptio
 		place.PassTo = later(earlier(place.PassTo, w.horizon.At), place.Cursor)
 		p.place, p.Resumed, p.asked = place, true, place.Asked
 		// Should the server have lost the watermark's last steps, the walk goes back with it.
-		p.From, p.To, p.Cursor, p.Done = place.PassFrom, place.PassTo, place.Cursor, place.Done
+		p.From, p.To, p.Cursor, p.Done, p.Total = place.PassFrom, place.PassTo, place.Cursor, place.Done, place.Total
 		return nil
 	}
 	p.From, p.Cursor = begin, begin
@@ -202,7 +202,6 @@ func (w *Walker) mayBackfill(ctx context.Context) error {
 		names = append(names, "rights_function")
 	}
 	settings := w.settings()
-	settings.RepeatableRead = false
 	err := w.with(ctx, func(conn *pgx.Conn) error {
 		return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
 			for _, name := range names {
@@ -272,14 +271,11 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 		place = &state.Place{Engine: w.engine.Name(), PassFrom: p.From, PassTo: p.To, Cursor: p.Cursor, Asked: p.asked, StartedAt: time.Now(), Partial: p.GivesUp}
 		// The pass reads hours long before it comes to the corrections that open transactions
 		// will have made in them; who carries it on later may not see that there was one.
-		if err := w.owe(w.horizon.owedBefore(p.To), func(*state.Memory) {}); err != nil {
+		if err := w.owe(w.horizon.owedBefore(p.To), nil); err != nil {
 			return err
 		}
 	}
-	place.Done = p.Done
-	if !p.uncounted {
-		place.Total = p.Total
-	}
+	place.Total, place.Done = p.Total, p.Done
 	save := func() error {
 		if w.store == nil {
 			return nil

@@ -25,11 +25,16 @@ func (w *Walker) remember(change func(*state.Memory)) error {
 	return nil
 }
 
-// owe remembers debts together with another change.
+// owe remembers debts together with another change, nil for none.
 func (w *Walker) owe(owed []state.Debt, change func(*state.Memory)) error {
+	if len(owed) == 0 && change == nil {
+		return nil
+	}
 	var fresh []state.Debt
 	err := w.remember(func(m *state.Memory) {
-		change(m)
+		if change != nil {
+			change(m)
+		}
 		for _, d := range owed {
 			before := len(m.Debts)
 			m.Owe(d)
@@ -153,10 +158,8 @@ func (w *Walker) settle(ctx context.Context, d state.Debt) (bool, error) {
 			again = append(again, o)
 		}
 	}
-	if len(again) > 0 {
-		if err := w.owe(again, func(*state.Memory) {}); err != nil {
-			return false, err
-		}
+	if err := w.owe(again, nil); err != nil {
+		return false, err
 	}
 	complete := !end.Before(earlier(d.To, w.st.Watermark))
 	l := &leg{

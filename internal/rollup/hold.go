@@ -65,7 +65,7 @@ func (w *Walker) blocked(by string) {
 }
 
 func (w *Walker) tellWait() {
-	w.pace.stand(time.Now(), w.st.Waits() != "" && (!w.st.Pausing || w.st.Blocked != ""))
+	w.pace.stand(time.Now(), w.st.Stands())
 	w.observe()
 }
 

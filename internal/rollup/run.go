@@ -142,7 +142,6 @@ func (w *Walker) rewind(ctx context.Context, conn *pgx.Conn, mark time.Time) (ti
 	}
 	var was time.Time
 	settings := w.settings()
-	settings.RepeatableRead = false
 	err := pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
 		if err := pg.Lock(ctx, tx); err != nil {
 			return err
@@ -269,7 +268,6 @@ func (w *Walker) recordError(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	settings := w.settings()
-	settings.RepeatableRead = false
 	err := w.session.Do(ctx, func(conn *pgx.Conn) error {
 		return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, statement("state_error", false), w.started, "multica-rollup: "+w.st.Error)

@@ -134,6 +134,7 @@ func (w *Walker) recover(ctx context.Context, l *leg, p plan, err error) (again 
 // lock was held.
 func (w *Walker) commit(ctx context.Context, conn *pgx.Conn, l *leg, s Slice, last bool) (r Result, held time.Duration, err error) {
 	settings := w.settings()
+	settings.RepeatableRead = w.engine.OneSnapshot()
 	if settings.RepeatableRead {
 		if err := w.queue(ctx, conn); err != nil {
 			return r, 0, err
@@ -181,9 +182,7 @@ func (w *Walker) commit(ctx context.Context, conn *pgx.Conn, l *leg, s Slice, la
 // queue waits for lock 4246 and lets go of it again: a REPEATABLE READ
 // transaction has its snapshot before it has the lock, so it cannot wait in it.
 func (w *Walker) queue(ctx context.Context, conn *pgx.Conn) error {
-	settings := w.settings()
-	settings.RepeatableRead = false
-	return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error { return pg.Lock(ctx, tx) })
+	return pg.InTx(ctx, conn, w.settings(), func(tx pgx.Tx) error { return pg.Lock(ctx, tx) })
 }
 
 func (w *Walker) lock(ctx context.Context, tx pgx.Tx, atOnce bool) error {
@@ -201,19 +200,16 @@ func (w *Walker) lock(ctx context.Context, tx pgx.Tx, atOnce bool) error {
 // the slice's end leaves owed: after any crash, a watermark that we moved is
 // known as ours, and no debt is forgotten.
 func (w *Walker) intend(mark, to time.Time, advance, trusted bool) error {
-	owed := w.horizon.owedBefore(to)
-	if w.store == nil || (!advance && len(owed) == 0) {
-		return nil
+	var change func(*state.Memory)
+	if advance {
+		change = func(m *state.Memory) {
+			if trusted || mark.Equal(m.Intent) {
+				m.Truth = mark
+			}
+			m.Intent = to
+		}
 	}
-	return w.owe(owed, func(m *state.Memory) {
-		if !advance {
-			return
-		}
-		if trusted || mark.Equal(m.Intent) {
-			m.Truth = mark
-		}
-		m.Intent = to
-	})
+	return w.owe(w.horizon.owedBefore(to), change)
 }
 
 // advance moves the watermark and keeps last_run_* as Multica's own function
@@ -232,7 +228,7 @@ func (w *Walker) stampOnly(ctx context.Context, to time.Time, rows int64) error 
 		var mark time.Time
 		err := w.with(ctx, func(conn *pgx.Conn) error {
 			settings := w.settings()
-			settings.RepeatableRead, settings.AsyncCommit = false, true
+			settings.AsyncCommit = true
 			return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) (err error) {
 				if err = pg.Lock(ctx, tx); err == nil {
 					mark, err = w.advance(ctx, tx, to, rows)

@@ -183,11 +183,12 @@ func (w *Walker) watermark(ctx context.Context, q pg.Querier) (mark, now time.Ti
 	return mark, now, nil
 }
 
-// settings are those of every slice's transaction.
+// settings are those of every transaction that takes lock 4246; a slice's has
+// besides the snapshot that its engine wants.
 func (w *Walker) settings() pg.TxSettings {
 	return pg.TxSettings{
 		LockTimeout: w.opts.Walk.LockTimeout, StatementTimeout: w.opts.Walk.StatementTimeout,
-		RepeatableRead: w.engine.OneSnapshot(), NoClientCheck: !w.pipe.ClientCheck, Silence: w.session.Silence(),
+		NoClientCheck: !w.pipe.ClientCheck, Silence: w.session.Silence(),
 	}
 }
 

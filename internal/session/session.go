@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -101,11 +99,7 @@ func (s *Session) InspectStore() error {
 }
 
 func (s *Session) key() string {
-	cluster := s.pipe.SystemIdentifier
-	if cluster == "" {
-		cluster = s.connector.Target()
-	}
-	return state.Key(cluster, s.pipe.Database)
+	return state.Key(s.pipe.SystemIdentifier, s.connector.Target(), s.pipe.Database)
 }
 
 // OpenStore opens what is remembered of the database that Open looked at. A
@@ -139,7 +133,7 @@ func (s *Session) Do(ctx context.Context, step func(*pgx.Conn) error) error {
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("interrupted: %w", ctx.Err())
-		case !isLost(err) && (s.conn != nil || problem.KindOf(err) != problem.Unreachable):
+		case !pg.IsLost(err) && (s.conn != nil || problem.KindOf(err) != problem.Unreachable):
 			return err
 		}
 		s.Close(ctx)
@@ -176,34 +170,4 @@ func (s *Session) connect(ctx context.Context) error {
 	}
 	s.conn = conn
 	return nil
-}
-
-// isLost says whether the connection, or the server behind it, has gone, so
-// that the same step may work on a new connection. A server that has become a
-// standby counts: with several hosts in the DSN the next one may be the primary.
-func isLost(err error) bool {
-	switch code := pg.SQLState(err); {
-	case strings.HasPrefix(code, "08"), code == pg.StateReadOnlyTransaction,
-		code == pg.StateAdminShutdown, code == pg.StateCrashShutdown, code == pg.StateCannotConnectNow,
-		code == pg.StateIdleInTransaction: // we were stopped for a while
-		return true
-	case code != "":
-		return false
-	}
-	if _, ok := errors.AsType[*problem.Error](err); ok {
-		return false
-	}
-	_, ok := errors.AsType[net.Error](err)
-	return ok || isClosedText(err)
-}
-
-// isClosedText recognises a connection that the driver found closed.
-func isClosedText(err error) bool {
-	text := err.Error()
-	for _, s := range []string{"conn closed", "unexpected EOF", "broken pipe", "connection reset", "closed network connection", "EOF"} {
-		if strings.Contains(text, s) {
-			return true
-		}
-	}
-	return false
 }

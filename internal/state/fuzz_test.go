@@ -22,7 +22,7 @@ func FuzzAnyStateFileIsReadOrSetAside(f *testing.F) {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
 	f.Fuzz(func(t *testing.T, memory, place []byte) {
-		s, err := Open(t.TempDir(), Key("7", "d"), "h/d")
+		s, err := Open(t.TempDir(), Key("7", "h", "d"), "h/d")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func FuzzAnyStateFileIsReadOrSetAside(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		looked, lookErr := Inspect(s.Dir(), Key("7", "d"), "h/d").Load()
+		looked, lookErr := Inspect(s.Dir(), Key("7", "h", "d"), "h/d").Load()
 		m, err := s.Load()
 		if diff := cmp.Diff(looked, m); diff != "" || (lookErr == nil) != (err == nil) {
 			t.Errorf("looking (%v) and reading (%v) differ: %s", lookErr, err, diff)

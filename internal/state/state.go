@@ -6,6 +6,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -130,7 +131,7 @@ type Store struct {
 
 // Key names a database's files: the cluster's system identifier (or, where it
 // may not be read, the server's address) and the database's name.
-func Key(cluster, database string) string {
+func Key(cluster, target, database string) string {
 	clean := func(s string) string {
 		return strings.Map(func(r rune) rune {
 			switch {
@@ -140,7 +141,7 @@ func Key(cluster, database string) string {
 			return '_'
 		}, s)
 	}
-	return clean(cluster) + "-" + clean(database)
+	return clean(cmp.Or(cluster, target)) + "-" + clean(database)
 }
 
 // Dir returns where state is kept: configured, else $STATE_DIRECTORY (systemd),
@@ -279,7 +280,7 @@ func (s *Store) ClearLostPlaces() (removed []string) {
 	}
 	for _, path := range paths {
 		var p Place
-		if path == s.PlacePath() || (&Store{looking: true}).read(path, &p, func() bool { return true }) != nil {
+		if path == s.PlacePath() || Inspect(s.dir, s.key, s.database).read(path, &p, func() bool { return true }) != nil {
 			continue
 		}
 		if (p.Database == s.database || os.Getenv("STATE_DIRECTORY") == s.dir) && os.Remove(path) == nil {

@@ -166,8 +166,7 @@ func (t *Throttle) readable(signal string, err error) error {
 	if err == nil {
 		return nil
 	}
-	switch state := pg.SQLState(err); {
-	case state == "", strings.HasPrefix(state, "08"), strings.HasPrefix(state, "57P"): // lost, and the second is how the server says so
+	if pg.SQLState(err) == "" || pg.IsLost(err) {
 		return fmt.Errorf("reading %s: %w", signal, err)
 	}
 	t.cannotRead(signal, err)

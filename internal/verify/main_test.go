@@ -99,7 +99,7 @@ func exact(t testing.TB, conn *pgx.Conn) {
 func remembered(t testing.TB, db *labtest.DB, o verify.Options) *state.Store {
 	t.Helper()
 	cluster := get[string](t, db.Conn, "select system_identifier::text from pg_control_system()")
-	store, err := state.Open(o.StateDir, state.Key(cluster, db.Name), db.DSN)
+	store, err := state.Open(o.StateDir, state.Key(cluster, "", db.Name), db.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
