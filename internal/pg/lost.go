@@ -13,9 +13,8 @@ import (
 // standby counts: with several hosts in the DSN the next one may be the primary.
 func IsLost(err error) bool {
 	switch code := SQLState(err); {
-	case strings.HasPrefix(code, "08"), code == StateReadOnlyTransaction,
-		code == StateAdminShutdown, code == StateCrashShutdown, code == StateCannotConnectNow,
-		code == StateIdleInTransaction: // we were stopped for a while
+	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "57P"), // the second is how the server says so: it goes down, or we were idle
+		code == StateReadOnlyTransaction, code == StateIdleInTransaction: // we were stopped for a while
 		return true
 	case code != "":
 		return false
