@@ -82,6 +82,16 @@ func oracleCommand(t *target) *cobra.Command {
 				for _, d := range diffs[:min(len(diffs), shownDifferences)] {
 					fmt.Fprintln(cmd.OutOrStdout(), d)
 				}
+				aside, err := lab.SetAside(ctx, conn)
+				if err != nil {
+					return err
+				}
+				if aside.KeptRows > 0 {
+					fmt.Fprintf(cmd.OutOrStdout(), "kept: %d rows of %d deleted agents, %s tokens\n", aside.KeptRows, aside.KeptAgents, aside.KeptTokens)
+				}
+				if aside.OddKeys > 0 {
+					fmt.Fprintf(cmd.OutOrStdout(), "odd: %d keys have no finite hour or exceed bigint\n", aside.OddKeys)
+				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%d differences\n", len(diffs))
 				if len(diffs) > 0 {
 					return verdict{}

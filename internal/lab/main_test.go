@@ -52,6 +52,16 @@ func differences(t *testing.T, conn *pgx.Conn) []lab.Diff {
 	return diffs
 }
 
+// aside asks what the oracle leaves aside.
+func aside(t *testing.T, conn *pgx.Conn) lab.Aside {
+	t.Helper()
+	a, err := lab.SetAside(context.Background(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 // wantNoDifference fails the test where the oracle finds any.
 func wantNoDifference(t *testing.T, conn *pgx.Conn) {
 	t.Helper()

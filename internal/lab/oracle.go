@@ -17,6 +17,9 @@ var oracleSQL string
 //go:embed sql/oracle_cost.sql
 var oracleCostSQL string
 
+//go:embed sql/oracle_aside.sql
+var asideSQL string
+
 //go:embed sql/rollup.sql
 var rollupSQL string
 
@@ -45,8 +48,9 @@ type Diff struct {
 	Model       string
 	// Want and Got hold the counters: input, output, cache read and cache write tokens, tasks,
 	// events; from 213 also cost and the uncosted tokens in the same order. Nil where there is no
-	// row; a nil element of Got is an uncosted sum never computed.
-	Want, Got []*int64
+	// row; a nil element of Got is an uncosted sum never computed. They are exact decimal numbers as
+	// text, since a sum of counters may exceed an int64.
+	Want, Got []*string
 }
 
 // String renders the difference in one line.
@@ -75,7 +79,7 @@ func (d Diff) NotRecomputed() bool {
 	return true
 }
 
-func counters(values []*int64) string {
+func counters(values []*string) string {
 	if values == nil {
 		return "no row"
 	}
@@ -89,7 +93,8 @@ func counters(values []*int64) string {
 }
 
 // Oracle counts raw usage anew and compares it with task_usage_hourly by plain SQL over whole
-// tables, in one snapshot. It returns every key that differs, none when all is right.
+// tables, in one snapshot. It returns every key that differs, none when all is right. What nothing
+// can recount or store is no difference: see SetAside.
 func Oracle(ctx context.Context, db Querier) ([]Diff, error) {
 	return compare(ctx, db, nil)
 }
@@ -118,6 +123,31 @@ func compare(ctx context.Context, db Querier, horizon *time.Time) ([]Diff, error
 		return nil, fmt.Errorf("asking the oracle: %w", err)
 	}
 	return diffs, nil
+}
+
+// Aside is what the oracle does not compare.
+type Aside struct {
+	// KeptRows and KeptAgents count the hourly rows of agents that do not exist any more, and these
+	// agents. The rows are the only record of what those agents spent: nothing can recount them.
+	KeptRows, KeptAgents int64
+	// KeptTokens is the sum of the kept rows' four token counters, an exact decimal number as text.
+	KeptTokens string
+	// OddKeys counts the keys of raw usage and of hourly rows whose hour is not finite, or whose
+	// counters sum up to more than a bigint holds. Such a bucket keeps the row that it has.
+	OddKeys int64
+}
+
+// SetAside counts what the oracle leaves aside, in one snapshot and over whole tables.
+func SetAside(ctx context.Context, db Querier) (Aside, error) {
+	rows, err := db.Query(ctx, asideSQL)
+	if err != nil {
+		return Aside{}, fmt.Errorf("counting what the oracle leaves aside: %w", err)
+	}
+	aside, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Aside])
+	if err != nil {
+		return Aside{}, fmt.Errorf("counting what the oracle leaves aside: %w", err)
+	}
+	return aside, nil
 }
 
 // hasCost reports whether this database's usage rows carry a cost.

@@ -3,7 +3,9 @@
 -- left out, as nobody has had to roll them up yet.
 -- Output: a row for each difference: kind (missing, extra, wrong), the seven key columns, and both
 -- sides' counters (input, output, cache read, cache write tokens, tasks, events, cost, and the
--- four uncosted token sums, 0 where every row has a cost) as arrays.
+-- four uncosted token sums, 0 where every row has a cost) as arrays of exact decimal numbers.
+-- Left aside, and counted by oracle_aside.sql: the kept rows, which are the hourly rows of agents
+-- that do not exist any more; the odd keys, whose hour is not finite or whose counters exceed bigint.
 -- Reads whole tables, on purpose: no index can mislead it.
 WITH raw AS MATERIALIZED (
     SELECT date_trunc('hour', tu.created_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS bucket_hour, a.workspace_id,
@@ -13,7 +15,7 @@ WITH raw AS MATERIALIZED (
                  sum(CASE WHEN tu.cost_usd_ticks IS NULL THEN tu.input_tokens ELSE 0 END),
                  sum(CASE WHEN tu.cost_usd_ticks IS NULL THEN tu.output_tokens ELSE 0 END),
                  sum(CASE WHEN tu.cost_usd_ticks IS NULL THEN tu.cache_read_tokens ELSE 0 END),
-                 sum(CASE WHEN tu.cost_usd_ticks IS NULL THEN tu.cache_write_tokens ELSE 0 END)]::bigint[] AS counters,
+                 sum(CASE WHEN tu.cost_usd_ticks IS NULL THEN tu.cache_write_tokens ELSE 0 END)]::numeric[] AS counters,
            max(coalesce(tu.updated_at, tu.created_at)) AS latest
     FROM task_usage tu
     JOIN agent_task_queue q ON q.id = tu.task_id
@@ -26,21 +28,25 @@ WITH raw AS MATERIALIZED (
            max(want) AS want, max(got) AS got, max(latest) AS latest
     FROM (
         SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
-               counters AS want, NULL::bigint[] AS got, latest
+               counters AS want, NULL::numeric[] AS got, latest
         FROM raw
         UNION ALL
         SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model, NULL,
                ARRAY[input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, task_count, event_count,
                      cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens,
-                     uncosted_cache_read_tokens, uncosted_cache_write_tokens], NULL
-        FROM task_usage_hourly
+                     uncosted_cache_read_tokens, uncosted_cache_write_tokens]::numeric[], NULL
+        FROM task_usage_hourly h
+        WHERE EXISTS (SELECT 1 FROM agent a WHERE a.id = h.agent_id)
     ) both_sides
     GROUP BY bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model
 )
 SELECT CASE WHEN got IS NULL THEN 'missing' WHEN want IS NULL THEN 'extra' ELSE 'wrong' END AS kind,
-       bucket_hour, workspace_id::text, runtime_id::text, agent_id::text, project_id::text, provider, model, want, got
+       bucket_hour, workspace_id::text, runtime_id::text, agent_id::text, project_id::text, provider, model,
+       want::text[], got::text[]
 FROM compared c
 WHERE want IS DISTINCT FROM got
+  AND isfinite(bucket_hour)
+  AND 9223372036854775807 >= ALL (coalesce(want, '{}')) AND -9223372036854775808 <= ALL (coalesce(want, '{}'))
   AND ($1::timestamptz IS NULL
        OR (coalesce(c.latest < $1, true)
            AND NOT EXISTS (
