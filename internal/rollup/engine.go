@@ -104,7 +104,7 @@ func (e *setEngine) rollHistory(ctx context.Context, tx pgx.Tx, s Slice) (r Resu
 	if filled {
 		sql = e.history
 	}
-	if err = tx.QueryRow(ctx, sql, s.From, s.Pass.End, from, to).Scan(&r.Written, &r.Read); err != nil {
+	if err = tx.QueryRow(ctx, sql, from, to).Scan(&r.Written, &r.Deleted, &r.Read); err != nil {
 		return Result{}, fmt.Errorf("rolling up history from %s to %s: %w", stamp(s.From), stamp(s.To), err)
 	}
 	return r, nil
@@ -134,7 +134,9 @@ func (e *setEngine) Drain(ctx context.Context, tx pgx.Tx, from, to time.Time, li
 	return r, last, nil
 }
 
-// functionEngine calls the database's own window function, whatever it is.
+// functionEngine calls the database's own window function, whatever it is. That
+// deletes the hourly rows of every queued key without usage, so queue rows of
+// agents that are gone are dropped before.
 type functionEngine struct{}
 
 func (functionEngine) Name() string { return "function" }
@@ -145,6 +147,13 @@ func (functionEngine) OneSnapshot() bool { return true }
 
 func (functionEngine) Roll(ctx context.Context, tx pgx.Tx, s Slice) (Result, error) {
 	var r Result
+	var dropped bool
+	if err := tx.QueryRow(ctx, statement("drop_kept", false), s.To).Scan(&dropped); err != nil {
+		return Result{}, fmt.Errorf("dropping the queued keys of deleted agents: %w", err)
+	}
+	if !dropped {
+		return Result{}, fmt.Errorf("dropping the queued keys of deleted agents: another transaction has locked one: %w", errLockTaken)
+	}
 	err := tx.QueryRow(ctx, "select rollup_task_usage_hourly_window($1, $2)", s.From, s.To).Scan(&r.Written)
 	if err != nil {
 		return Result{}, fmt.Errorf("rolling up %s to %s: %w", stamp(s.From), stamp(s.To), err)

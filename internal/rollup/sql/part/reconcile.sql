@@ -1,5 +1,7 @@
 -- part: makes the hourly rows of the hours, agents and models of the CTE touched (NULL: all of them) what the
--- CTE counted says: writes what differs, deletes what is not counted.
+-- CTE counted says: writes what differs, deletes what is not counted. Rows of an agent that does not exist
+-- are kept: its usage went with it, so they are the only record of what was spent. Whether it exists is
+-- asked in this statement, whose one snapshot has an agent with its usage or without both.
 ), present as materialized (
   select h.*
   from touched t
@@ -37,4 +39,5 @@ written as (
     ) k
     group by k.bucket_hour, k.workspace_id, k.runtime_id, k.agent_id, k.project_id, k.provider, k.model
     having count(*) = count(k.at))) -- none of them counted
+    and exists (select from agent a where a.id = agent_id)
   returning 1
