@@ -43,7 +43,7 @@ yet is no drift: usage newer than the watermark, queued keys, and windows that t
 agent still owes. A key is called wrong after two looks at it.
 
 --repair queues just the wrong keys for recomputing, runs one tick, and looks again.
-It also removes what a deleted agent leaves behind.
+Hourly rows of deleted agents are kept: nobody can recount them.
 
 --engines compares nothing that is stored: it has the set engine and the database's
 own function roll up the same sample of windows, each in a transaction that is

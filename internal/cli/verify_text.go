@@ -29,6 +29,9 @@ func printVerified(out io.Writer, r *verify.Report, head bool) error {
 	if r.NotRecomputed > 0 {
 		fmt.Fprintf(&b, "not recomputed since the cost columns came: %s keys; to do so: multica-rollup backfill\n", report.Count(r.NotRecomputed))
 	}
+	if k := r.Kept; k.Rows > 0 {
+		fmt.Fprintf(&b, "kept: %s rows of %s deleted agents, %s tokens\n", report.Count(k.Rows), report.Count(k.Agents), report.Count(k.Tokens))
+	}
 	for _, d := range r.First {
 		printDifference(&b, d)
 	}

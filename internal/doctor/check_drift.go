@@ -9,7 +9,7 @@ import (
 // driftCheck: the last recount found differences that nobody mended.
 func driftCheck() Check {
 	return Check{ID: "drift", Title: "the last recount found no difference", Needs: []string{"memory"},
-		ExplainedBy: []string{"triggers", "hourly-empty", "given-up", "watermark-epoch", "costs", "orphans"}, Run: func(_ context.Context, env *Env) Finding {
+		ExplainedBy: []string{"triggers", "hourly-empty", "given-up", "watermark-epoch", "costs"}, Run: func(_ context.Context, env *Env) Finding {
 			d := env.memory.Drift
 			if d == nil || d.Keys == 0 {
 				return well("none known")

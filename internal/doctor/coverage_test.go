@@ -36,7 +36,7 @@ func TestEveryCheckHasACauseMadeForReal(t *testing.T) {
 		made[id]++
 	}
 	for _, c := range doctor.All() {
-		if made[c.ID] == 0 {
+		if c.ID != "orphans" && made[c.ID] == 0 { // which only informs: TestDeletedAgentsAreInformation
 			t.Errorf("nothing makes a cause that %s has to name", c.ID)
 		}
 	}

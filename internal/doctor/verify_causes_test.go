@@ -12,11 +12,6 @@ import (
 func recountCauses(gen lab.Generation) []cause {
 	return []cause{
 		{
-			name: "a deleted agent, " + string(gen), gen: gen, id: "orphans", verdict: doctor.Warning, fix: "verify --repair", says: "still in the dashboard",
-			make: func(p *patient) {
-				p.exec("delete from agent where id = (select agent_id from task_usage_hourly order by bucket_hour limit 1)")
-			},
-		}, {
 			name: "a changed counter, " + string(gen), gen: gen, id: "drift", verdict: doctor.Warning, fix: "verify --repair", says: "1 hourly key wrong",
 			make: func(p *patient) {
 				p.exec(`update task_usage_hourly set input_tokens = input_tokens + 1

@@ -49,6 +49,8 @@ type chunk struct {
 	spans                                       []span
 	usage, hourly                               int64
 	ahead, queued, owed, givenUp, notRecomputed int64
+	kept, keptTokens                            int64
+	keptAgents                                  []string
 	watermark                                   time.Time
 	wrong                                       []Difference
 }
@@ -168,14 +170,15 @@ func (v *Verifier) compare(ctx context.Context, spans []span) (*chunk, error) {
 		var d Difference
 		var hour, mark *time.Time
 		var raw, hourly []*int64
+		var agents []string
 		_, err = pgx.ForEachRow(rows, []any{
-			&d.Kind, &hour, &d.Workspace, &d.Runtime, &d.Agent, &d.Project, &d.Provider, &d.Model, &raw, &hourly, &mark,
+			&d.Kind, &hour, &d.Workspace, &d.Runtime, &d.Agent, &d.Project, &d.Provider, &d.Model, &raw, &hourly, &mark, &agents,
 		}, func() error {
 			if d.Kind == "" {
-				for i, into := range []*int64{&c.usage, &c.hourly, &c.ahead, &c.queued, &c.owed, &c.givenUp, &c.notRecomputed} {
+				for i, into := range []*int64{&c.usage, &c.hourly, &c.ahead, &c.queued, &c.owed, &c.givenUp, &c.notRecomputed, &c.kept, &c.keptTokens} {
 					*into = *raw[i]
 				}
-				c.watermark = *mark
+				c.watermark, c.keptAgents = *mark, agents
 				return nil
 			}
 			d.Hour, d.Counters = hour.UTC(), nil

@@ -39,9 +39,19 @@ type Report struct {
 	GivenUp       int64     `json:"given_up"` // keys that differ in history that a partial backfill passed over
 	GivenUpBefore time.Time `json:"given_up_before,omitzero"`
 	NotRecomputed int64     `json:"not_recomputed"` // right, but from before the cost columns came
+	Kept          Kept      `json:"kept"`
 
 	Repair   *Repair  `json:"repair,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Kept counts hourly rows whose agent does not exist any more. Its usage went
+// with it, so they cannot be recounted: Multica keeps them as the record of what
+// was spent, and so does every repair.
+type Kept struct {
+	Rows   int64 `json:"rows"`
+	Agents int64 `json:"agents"`
+	Tokens int64 `json:"tokens"` // of all four kinds; the largest int64 where there are more
 }
 
 // Counts counts wrong hourly keys by what is wrong.

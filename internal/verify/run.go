@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -19,10 +20,11 @@ const suspectLimit = 10_000
 type recount struct {
 	v        *Verifier
 	r        *Report
-	suspects map[Key]struct{} // found wrong once
-	seen     time.Time        // when the last of them was found
-	groups   []group          // their hours
-	queued   []group          // hours with keys that were queued
+	suspects map[Key]struct{}    // found wrong once
+	seen     time.Time           // when the last of them was found
+	groups   []group             // their hours
+	queued   []group             // hours with keys that were queued
+	kept     map[string]struct{} // agents of kept rows
 }
 
 // group is some hours that are looked at again in one statement.
@@ -73,7 +75,7 @@ func (v *Verifier) verify(ctx context.Context) (*Report, error) {
 	}
 	v.st.Phase = Recounting
 	v.st.Progress = &report.Progress{Total: v.estimate(ctx, from)}
-	rc := &recount{v: v, r: r, suspects: map[Key]struct{}{}}
+	rc := &recount{v: v, r: r, suspects: map[Key]struct{}{}, kept: map[string]struct{}{}}
 	began := time.Now()
 	err = v.sweep(ctx, from, func(c *chunk) error {
 		rc.count(c)
@@ -102,6 +104,14 @@ func (rc *recount) count(c *chunk) {
 	r.NotDue.Owed += c.owed
 	r.GivenUp += c.givenUp
 	r.NotRecomputed += c.notRecomputed
+	for _, agent := range c.keptAgents {
+		rc.kept[agent] = struct{}{}
+	}
+	r.Kept.Rows += c.kept
+	r.Kept.Agents = int64(len(rc.kept))
+	if r.Kept.Tokens += c.keptTokens; r.Kept.Tokens < 0 { // beyond an int64
+		r.Kept.Tokens = math.MaxInt64
+	}
 	r.Watermark = c.watermark
 	if len(c.wrong) == 0 {
 		return

@@ -155,26 +155,58 @@ func TestEveryFaultIsFoundAndRepaired(t *testing.T) {
 	}
 }
 
-func TestBucketsOfADeletedAgentAreSurplusAndARepairRemovesThem(t *testing.T) {
+func TestHourlyRowsOfDeletedAgentsAreCountedApartAndARepairKeepsThem(t *testing.T) {
 	for _, gen := range []lab.Generation{lab.Gen102, lab.Gen272} {
 		for _, engine := range []string{"set", "function"} {
 			t.Run(string(gen)+"/"+engine, func(t *testing.T) {
 				db := rolledUp(t, gen, lab.Typical(3, 800))
-				agent := get[string](t, db.Conn, "select agent_id::text from task_usage_hourly group by 1 order by count(*) desc, 1 limit 1")
-				rows := get[int64](t, db.Conn, "select count(*) from task_usage_hourly where agent_id = $1::text::uuid", agent)
-				exec(t, db.Conn, "delete from agent where id = $1::text::uuid", agent)
-				o := options(t)
-				o.Engine, o.Repair = engine, true
-				r := recount(t, db.DSN, o)
-				if d := cmp.Diff(verify.Counts{Surplus: rows}, r.Wrong); d != "" || r.Verdict != verify.Clean {
-					t.Fatalf("verdict %q after the repair (-want +got):\n%s", r.Verdict, d)
+				exec(t, db.Conn, `create table kept as select * from task_usage_hourly where agent_id in (
+					select agent_id from task_usage_hourly group by 1 order by count(*) desc, 1 limit 2)`)
+				want := verify.Kept{
+					Rows: get[int64](t, db.Conn, "select count(*) from kept"), Agents: 2,
+					Tokens: get[int64](t, db.Conn, "select sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens)::bigint from kept"),
 				}
-				if r.First[0].Agent != agent {
-					t.Errorf("the first surplus key is of agent %s, want %s", r.First[0].Agent, agent)
+				exec(t, db.Conn, "delete from agent where id in (select agent_id from kept)")
+				o := options(t)
+				o.Engine = engine
+				r := recount(t, db.DSN, o)
+				if d := cmp.Diff(verify.Counts{}, r.Wrong); d != "" || r.Verdict != verify.Clean {
+					t.Errorf("verdict %q (-want +got):\n%s", r.Verdict, d)
+				}
+				if d := cmp.Diff(want, r.Kept); d != "" {
+					t.Errorf("kept (-want +got):\n%s", d)
+				}
+				// Beside something that is wrong, and with the keys queued, they are kept all the same.
+				exec(t, db.Conn, "update task_usage_hourly set input_tokens = input_tokens + 1 where agent_id not in (select agent_id from kept)")
+				exec(t, db.Conn, `insert into task_usage_hourly_dirty (bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model, enqueued_at)
+					select bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model, now() - interval '10 minutes' from kept`)
+				o.Repair = true
+				r = recount(t, db.DSN, o)
+				if r.Wrong.Differing == 0 || r.Verdict != verify.Clean || r.Kept != want {
+					t.Errorf("verdict %q, %+v wrong and %+v kept after the repair", r.Verdict, r.Wrong, r.Kept)
+				}
+				if lost := get[int64](t, db.Conn, "select count(*) from (table kept except table task_usage_hourly) x"); lost > 0 {
+					t.Errorf("the repair deleted or changed %d of %d kept rows", lost, want.Rows)
 				}
 				exact(t, db.Conn)
 			})
 		}
+	}
+}
+
+func TestTheEnginesAreEqualOnQueuedKeysOfADeletedAgent(t *testing.T) {
+	db := rolledUp(t, lab.Gen272, lab.Typical(4, 800))
+	exec(t, db.Conn, "update agent_task_queue set runtime_id = (select min(id::text)::uuid from agent_runtime) where agent_id = (select agent_id from task_usage_hourly group by 1 order by count(*) desc, 1 limit 1)")
+	exec(t, db.Conn, "delete from agent where id = (select agent_id from task_usage_hourly_dirty limit 1)")
+	if get[int64](t, db.Conn, "select count(*) from task_usage_hourly_dirty d where not exists (select from agent a where a.id = d.agent_id)") == 0 {
+		t.Fatal("no key of the deleted agent is queued")
+	}
+	r, err := compareEngines(t, db, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Equal || r.Windows[0].Kind != "queue" {
+		t.Errorf("equal: %v, %+v", r.Equal, r.Windows)
 	}
 }
 

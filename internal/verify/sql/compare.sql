@@ -4,7 +4,8 @@
 -- Returns a first row with the kind '' and, where the raw counters stand, usage rows
 -- recounted, hourly rows read, and how many keys differ without being wrong: ahead of
 -- the watermark, queued, owed, given up, not recomputed since the cost columns came;
--- and the watermark. Then a row for each wrong key: kind (missing, surplus,
+-- kept rows (of an agent that does not exist: nobody can recount them), their tokens,
+-- the watermark and the agents of the kept rows. Then a row for each wrong key: kind (missing, surplus,
 -- differing), the key, raw counters, hourly counters.
 -- It is one statement, and so one snapshot: whoever rolls up moves the watermark,
 -- or takes from the queue, in the transaction that writes the hourly rows.
@@ -71,6 +72,7 @@ with mark as materialized (
 ), odd as materialized (
   select k.*,
          case
+           when k.want is null and not exists (select from agent a where a.id = k.agent_id) then 'kept'
            when k.want[1:7] = k.got[1:7] and k.got[8] is null then 'not recomputed' -- 213
            when k.bucket_hour < $5 then 'given up'
            when k.latest >= (select at from mark) then 'ahead'
@@ -93,10 +95,14 @@ select '' as kind, null::timestamptz as bucket_hour, '' as workspace_id, '' as r
        array[(select coalesce(sum(want[6]), 0) from compared), (select count(got) from compared),
              (select count(*) from odd where kind = 'ahead'), (select count(*) from odd where kind = 'queued'),
              (select count(*) from odd where kind = 'owed'), (select count(*) from odd where kind = 'given up'),
-             (select count(*) from odd where kind = 'not recomputed')]::bigint[] as want,
-       null::bigint[] as got, (select at from mark) as watermark
+             (select count(*) from odd where kind = 'not recomputed'),
+             (select count(*) from odd where kind = 'kept'),
+             (select least(coalesce(sum(got[1]::numeric + got[2] + got[3] + got[4]), 0), 9223372036854775807) from odd where kind = 'kept')
+            ]::bigint[] as want,
+       null::bigint[] as got, (select at from mark) as watermark,
+       (select array_agg(distinct agent_id::text) from odd where kind = 'kept') as agents
 union all
 select kind, bucket_hour, workspace_id::text, runtime_id::text, agent_id::text, coalesce(project_id::text, ''),
-       provider, model, want, got, null
+       provider, model, want, got, null, null
 from odd
 where kind in ('missing', 'surplus', 'differing')
