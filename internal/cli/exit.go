@@ -12,6 +12,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
@@ -82,12 +83,16 @@ func unanswered(err error, connector *pg.Connector, patience time.Duration) erro
 	return err
 }
 
+// couldNotCheck gives an error the code for that, unless it has one of its own.
 func couldNotCheck(err error) error {
 	if err == nil {
 		return nil
 	}
 	if _, ok := errors.AsType[*exitError](err); ok {
 		return err
+	}
+	if pipeline.IsRefusal(err) { // of verify, which may write; status and doctor make a finding of it
+		return &exitError{code: ExitCode(err), err: err}
 	}
 	return &exitError{code: exitUnknown, err: err}
 }

@@ -118,7 +118,14 @@ func (a *app) readGuard(ctx context.Context, conn *pgx.Conn, target string, v *g
 	if err != nil {
 		return err
 	}
-	if v.Guard, err = pipeline.ReadGuard(ctx, conn, p); err != nil {
+	err = pg.InTx(ctx, conn, pg.TxSettings{ReadOnly: true, NoClientCheck: !p.ClientCheck}, func(tx pgx.Tx) (err error) {
+		v.Guard, err = pipeline.ReadGuard(ctx, tx, p)
+		return err
+	})
+	if err != nil {
+		return p.Explained(ctx, conn, err)
+	}
+	if err := p.Refused(); err != nil { // what makes it pass would be refused
 		return err
 	}
 	v.Verdict, v.TrailsSeconds = report.GuardLine(v.Guard), max(0, v.Trails().Seconds())

@@ -8,10 +8,12 @@ import (
 
 // constraintCheck: without the unique keys, an upsert fails or counts a bucket twice.
 func constraintCheck() Check {
-	const key = "unique nulls not distinct (bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model)"
 	return Check{ID: "constraint", Title: "the unique keys are there", Needs: []string{"pipeline"}, Run: func(_ context.Context, env *Env) Finding {
+		if f := env.refused(Finding{}, pipeline.Unkeyed); f.Verdict != "" {
+			return f
+		}
 		missing := func(table, name string) Finding {
-			return critical(env.sql("alter table "+table+" drop constraint if exists "+name+", add constraint "+name+" "+key),
+			return critical(env.sql(env.pipe.KeyStatement(table)),
 				"constraint %s of %s is missing or of another form: the database's own function fails", name, table)
 		}
 		switch {

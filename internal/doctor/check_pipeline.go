@@ -13,8 +13,8 @@ import (
 
 // pipelineCheck: tables, functions and the state row that migrations 101 and 102 bring.
 func pipelineCheck() Check {
-	return Check{ID: "pipeline", Title: "the hourly pipeline is complete", Needs: []string{"search-path"}, Run: func(ctx context.Context, env *Env) Finding {
-		if err := env.pipe.Check(); err != nil {
+	return Check{ID: "pipeline", Title: "the hourly pipeline is complete", Needs: []string{"rows"}, Run: func(ctx context.Context, env *Env) Finding {
+		if err := env.pipe.Multica(); err != nil {
 			f := critical(Fix{Advice: problem.HintOf(err)}, "%s", err.Error())
 			if env.pipe.Relations[pipeline.Hourly].Present() && env.pipe.Applied("102") {
 				f = f.with("schema_migrations lists migration 102, so they were dropped after it, and Multica will not make them again")

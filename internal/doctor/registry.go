@@ -12,6 +12,7 @@ func All() []Check {
 		standbyCheck(),
 		privilegesCheck(),
 		searchPathCheck(),
+		rowsCheck(),
 		pipelineCheck(),
 		memoryCheck(),
 		// The pipeline itself.

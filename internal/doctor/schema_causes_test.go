@@ -56,6 +56,12 @@ func schemaCauses() []cause {
 			name: "others' sessions hidden", id: "activity", verdict: doctor.Warning, fix: "grant pg_read_all_stats to",
 			make: func(p *patient) { p.exec("revoke pg_read_all_stats from " + p.agent()) },
 		}, {
+			name: "row-level security", id: "rows", verdict: doctor.Critical, fix: "bypassrls", says: "task_usage",
+			make: func(p *patient) {
+				p.agent()
+				p.exec("alter table task_usage enable row level security")
+			},
+		}, {
 			name: "tables in a schema of their own", id: "search-path", verdict: doctor.Critical, fix: "set search_path = multica, public",
 			make: func(p *patient) {
 				p.exec("create schema multica")

@@ -47,6 +47,9 @@ func serverFault(e *pgconn.PgError, role string) fault {
 		f.hint = "the server is going down or an administrator ended the session; the next run goes on where this one stopped"
 	case StateInsufficientPrivilege:
 		f.kind, f.hint = problem.Permission, grantHint(message, role)
+		if hidesRows(e) {
+			f.hint = "alter role " + quoteOr(role) + " bypassrls; -- in psql, as a superuser"
+		}
 	case StateReadOnlyTransaction:
 		f.kind = problem.Config
 		f.text = "the server accepts no writes: " + message
@@ -141,22 +144,32 @@ func grantHint(message, role string) string {
 		if !known {
 			privileges = "SELECT"
 		}
-		return "as its owner: GRANT " + privileges + " ON " + quote(name) + to
+		return "as its owner: GRANT " + privileges + " ON " + Quote(name) + to
 	case "function", "procedure":
-		return "as its owner: GRANT EXECUTE ON FUNCTION " + quote(name) + to
+		return "as its owner: GRANT EXECUTE ON FUNCTION " + Quote(name) + to
 	case "schema":
-		return "as its owner: GRANT USAGE ON SCHEMA " + quote(name) + to
+		return "as its owner: GRANT USAGE ON SCHEMA " + Quote(name) + to
 	case "database":
-		return "as its owner: GRANT CONNECT ON DATABASE " + quote(name) + to
+		return "as its owner: GRANT CONNECT ON DATABASE " + Quote(name) + to
 	}
-	return "as its owner: GRANT USAGE ON SEQUENCE " + quote(name) + to
+	return "as its owner: GRANT USAGE ON SEQUENCE " + Quote(name) + to
 }
 
 var plainIdentifier = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
-// quote writes an identifier as psql takes it, with quotes only where they are needed.
-func quote(name string) string {
-	if plainIdentifier.MatchString(name) {
+// reserved are the words that cannot name a role, schema or table without quotes:
+// pg_get_keywords() of PostgreSQL 18, categories R and T.
+const reserved = " all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation " +
+	"column concurrently constraint create cross current_catalog current_date current_role current_schema current_time " +
+	"current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from " +
+	"full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime " +
+	"localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning right " +
+	"select session_user similar some symmetric system_user table tablesample then to trailing true union unique user using " +
+	"variadic verbose when where window with "
+
+// Quote writes an identifier as psql takes it, with quotes only where they are needed.
+func Quote(name string) string {
+	if plainIdentifier.MatchString(name) && !strings.Contains(reserved, " "+name+" ") {
 		return name
 	}
 	return pgx.Identifier{name}.Sanitize()
@@ -166,7 +179,7 @@ func quoteOr(role string) string {
 	if role == "" {
 		return "ROLE"
 	}
-	return quote(role)
+	return Quote(role)
 }
 
 func nameOr(role string) string {

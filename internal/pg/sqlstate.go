@@ -35,3 +35,15 @@ func SQLState(err error) string {
 	}
 	return ""
 }
+
+// HidesRows says whether err is the server's refusal of a statement whose rows a
+// row-level security policy would filter. The SQLSTATE is that of every missing
+// privilege; the name of the server's own routine tells it apart in any language.
+func HidesRows(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && hidesRows(e)
+}
+
+func hidesRows(e *pgconn.PgError) bool {
+	return e.Code == StateInsufficientPrivilege && e.Routine == "check_enable_rls"
+}

@@ -23,6 +23,9 @@ type TxSettings struct {
 	AsyncCommit      bool // the commit may be lost by a server crash (never torn); only where the work is idempotent
 	NoSeqScan        bool // keep the planner from reading whole tables where it has any other way
 	NoClientCheck    bool // the server's platform cannot watch for a lost client
+	// Filtered lets row-level security filter what is read. It is for tables of
+	// others alone, such as pg_cron's, whose policies show each role its own rows.
+	Filtered bool
 	// Silence is how long the server waits for our next statement before it ends
 	// the session, as where this process is stopped or cut off; 0 means LongSilence.
 	Silence time.Duration
@@ -62,6 +65,11 @@ func (s TxSettings) begin() string {
 	set("idle_in_transaction_session_timeout", cmp.Or(s.Silence, LongSilence))
 	if !s.NoClientCheck {
 		set("client_connection_check_interval", clientCheck)
+	}
+	if !s.Filtered {
+		// A policy that hides rows makes the statement fail instead: usage that is
+		// not seen must not be rolled up as zero.
+		b.WriteString("; set local row_security = off")
 	}
 	// Compiling these statements costs up to a second and never pays.
 	b.WriteString("; set local jit = off")

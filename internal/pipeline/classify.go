@@ -38,18 +38,17 @@ func Shipped() Fingerprints {
 // The columns that the set engine writes and reads. Any other column on the
 // tables it writes means a newer pipeline, whose meaning only its own function knows.
 var (
-	hourlyColumns = []string{
-		"bucket_hour", "workspace_id", "runtime_id", "agent_id", "project_id", "provider", "model",
+	// keyColumns are what the hourly table and the queue are unique by.
+	keyColumns    = []string{"bucket_hour", "workspace_id", "runtime_id", "agent_id", "project_id", "provider", "model"}
+	hourlyColumns = append(slices.Clone(keyColumns),
 		"input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
 		"task_count", "event_count", "updated_at",
-	}
+	)
 	hourlyCostColumns = []string{
 		"cost_usd_ticks", "uncosted_input_tokens", "uncosted_output_tokens",
 		"uncosted_cache_read_tokens", "uncosted_cache_write_tokens",
 	}
-	dirtyColumns = []string{
-		"bucket_hour", "workspace_id", "runtime_id", "agent_id", "project_id", "provider", "model", "enqueued_at",
-	}
+	dirtyColumns = append(slices.Clone(keyColumns), "enqueued_at")
 	usageColumns = []string{
 		"id", "task_id", "provider", "model", "input_tokens", "output_tokens",
 		"cache_read_tokens", "cache_write_tokens", "created_at", "updated_at",
@@ -62,6 +61,19 @@ var (
 		State:  {"id", "watermark_at", "last_run_started_at", "last_run_finished_at", "last_run_rows", "last_error"},
 	}
 )
+
+// needs returns the columns of a table that have to be readable, where they are there.
+func needs(table string) []string {
+	switch table {
+	case Usage:
+		return slices.Concat(usageColumns, usageCostColumns)
+	case Hourly:
+		return slices.Concat(hourlyColumns, hourlyCostColumns)
+	case Dirty:
+		return dirtyColumns
+	}
+	return neededColumns[table]
+}
 
 // classify derives the generation, and what keeps the set engine from being used.
 func (p *Pipeline) classify() {

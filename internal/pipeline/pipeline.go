@@ -36,6 +36,9 @@ const (
 	Dirty  = "task_usage_hourly_dirty"
 )
 
+// tables are those without which nothing can be rolled up.
+var tables = []string{Usage, Tasks, Agents, Issues, Hourly, Dirty, State}
+
 // The functions of the pipeline.
 const (
 	WindowFunction = "rollup_task_usage_hourly_window"
@@ -62,6 +65,13 @@ type Relation struct {
 	Schema  string // "" where the search_path finds no such table
 	Columns []string
 	Rows    int64 // the planner's estimate; -1 where it has none
+
+	Kind        string   // pg_class.relkind: r a table, p a partitioned one, v a view …
+	Owner       string   // role
+	Owned       bool     // our role is its owner, or has the owner's privileges
+	RowSecurity bool     // row-level security applies to our role: rows may be hidden from it
+	Unreadable  []string // columns that we need and may not read
+	Keyed       bool     // unique, NULLS NOT DISTINCT, on exactly the seven columns of a bucket
 }
 
 // Present says whether the search_path finds the table.
@@ -93,7 +103,9 @@ type Pipeline struct {
 	SystemIdentifier string // of the cluster; "" where our role may not read it
 	Standby          bool   // the server is in recovery
 	SearchPath       string
-	ClientCheck      bool // client_connection_check_interval works on the server's platform
+	PathInDSN        bool     // the DSN sets the search_path, not the role or the database
+	Homes            []string // the schemas that hold all tables of the pipeline
+	ClientCheck      bool     // client_connection_check_interval works on the server's platform
 
 	Generation   Generation
 	Relations    map[string]Relation
@@ -120,7 +132,7 @@ func (p *Pipeline) HasCosts() bool {
 // Missing lists the tables and functions the roll-up cannot do without and does not find.
 func (p *Pipeline) Missing() []string {
 	var missing []string
-	for _, name := range []string{Usage, Tasks, Agents, Issues, Hourly, State, Dirty} {
+	for _, name := range tables {
 		if !p.Relations[name].Present() {
 			missing = append(missing, "table "+name)
 		}
@@ -141,7 +153,7 @@ func (p *Pipeline) Applied(number string) bool {
 // Inspect reads what the database has. It fails only where the database cannot
 // be read; use Check for a verdict on what was found.
 func Inspect(ctx context.Context, conn *pgx.Conn, known Fingerprints) (*Pipeline, error) {
-	p := &Pipeline{Relations: map[string]Relation{}, Functions: map[string]Function{}, Indexes: map[string]bool{}, InspectedAt: time.Now()}
+	p := &Pipeline{Functions: map[string]Function{}, Indexes: map[string]bool{}, InspectedAt: time.Now()}
 	steps := []struct {
 		doing string
 		do    func() error
@@ -164,10 +176,12 @@ func Inspect(ctx context.Context, conn *pgx.Conn, known Fingerprints) (*Pipeline
 }
 
 func (p *Pipeline) readServer(ctx context.Context, conn *pgx.Conn) error {
-	err := conn.QueryRow(ctx, query("server")).Scan(&p.Server, &p.Database, &p.User, &p.Standby, &p.SearchPath)
+	var source string
+	err := conn.QueryRow(ctx, query("server")).Scan(&p.Server, &p.Database, &p.User, &p.Standby, &p.SearchPath, &source)
 	if err != nil {
 		return err
 	}
+	p.PathInDSN = source == "client"
 	// Managed platforms may withhold it; then the state directory's key does without.
 	err = conn.QueryRow(ctx, "select system_identifier::text from pg_control_system()").Scan(&p.SystemIdentifier)
 	if err != nil && pg.SQLState(err) == "" {
@@ -185,21 +199,40 @@ func (p *Pipeline) readServer(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-func (p *Pipeline) readRelations(ctx context.Context, conn *pgx.Conn) error {
-	names := []string{Usage, Tasks, Agents, Issues, Hourly, State, Dirty, "task_usage_daily", "schema_migrations"}
-	rows, err := conn.Query(ctx, query("relations"), names)
+func (p *Pipeline) readRelations(ctx context.Context, conn *pgx.Conn) (err error) {
+	if p.Relations, err = relations(ctx, conn, append(slices.Clone(tables), "task_usage_daily", "schema_migrations")); err != nil {
+		return err
+	}
+	p.Legacy = p.Relations["task_usage_daily"].Present()
+	rows, err := conn.Query(ctx, query("homes"), tables)
 	if err != nil {
 		return err
+	}
+	p.Homes, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return err
+}
+
+// relations looks tables up, each by its name.
+func relations(ctx context.Context, q pg.Querier, names []string) (map[string]Relation, error) {
+	var needing, needed []string
+	for _, table := range tables {
+		for _, column := range needs(table) {
+			needing, needed = append(needing, table), append(needed, column)
+		}
+	}
+	rows, err := q.Query(ctx, query("relations"), names, needing, needed, keyColumns)
+	if err != nil {
+		return nil, err
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Relation])
 	if err != nil {
-		return err
+		return nil, err
 	}
+	found := map[string]Relation{}
 	for _, r := range list {
-		p.Relations[r.Name] = r
+		found[r.Name] = r
 	}
-	p.Legacy = p.Relations["task_usage_daily"].Present()
-	return nil
+	return found, nil
 }
 
 func (p *Pipeline) readFunctions(ctx context.Context, conn *pgx.Conn, known Fingerprints) error {
@@ -250,20 +283,37 @@ func (p *Pipeline) readMigrations(ctx context.Context, conn *pgx.Conn) error {
 	if !p.Relations["schema_migrations"].Present() {
 		return nil
 	}
-	rows, err := conn.Query(ctx, "select version::text from schema_migrations where version::text ~ '^(09[0-9]|10[0-9]|213|272)' order by 1")
-	if err != nil {
+	err := pg.InTx(ctx, conn, p.reads(), func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, "select version::text from schema_migrations where version::text ~ '^(09[0-9]|10[0-9]|213|272)' order by 1")
+		if err != nil {
+			return err
+		}
+		p.Migrations, err = pgx.CollectRows(rows, pgx.RowTo[string])
 		return err
-	}
-	p.Migrations, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	})
 	if pg.SQLState(err) == pg.StateInsufficientPrivilege {
 		return nil // doctor says so; nothing of the roll-up needs it
 	}
 	return err
 }
 
+// reads are the settings of the inspection's own transactions.
+func (p *Pipeline) reads() pg.TxSettings {
+	return pg.TxSettings{ReadOnly: true, NoClientCheck: !p.ClientCheck}
+}
+
 // Check returns nil for a database this program can work on, and otherwise a
-// *problem.Error of kind Config that says what it is instead.
+// *problem.Error: what Multica says it is instead, or the first of Refusals.
 func (p *Pipeline) Check() error {
+	if err := p.Multica(); err != nil {
+		return err
+	}
+	return p.Refused()
+}
+
+// Multica returns nil for a database that has Multica's pipeline in full, and
+// otherwise a *problem.Error of kind Config that says what it is instead.
+func (p *Pipeline) Multica() error {
 	switch {
 	case !p.Relations[Usage].Present() && !p.Relations[Hourly].Present():
 		return problem.New(problem.Config,

@@ -38,11 +38,17 @@ func (p *Pipeline) readSchedulers(ctx context.Context, conn *pgx.Conn) error {
 		if !readable {
 			continue
 		}
-		rows, err := conn.Query(ctx, query(s.query))
-		if err != nil {
+		settings := p.reads()
+		settings.Filtered = s.table == "cron.job" // whose own policy shows a role its own jobs
+		var list []Scheduler
+		err = pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
+			rows, err := tx.Query(ctx, query(s.query))
+			if err != nil {
+				return err
+			}
+			list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Scheduler])
 			return err
-		}
-		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Scheduler])
+		})
 		if pg.SQLState(err) != "" {
 			continue // a form of the table that we do not know
 		}

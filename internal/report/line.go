@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -82,6 +83,10 @@ func Stamp(t time.Time) string {
 // Duration renders a duration in its two largest units: 3d4h, 2h10m, 5m3s, 1.2s.
 func Duration(d time.Duration) string {
 	switch {
+	case d == math.MinInt64: // which has no positive: time.Time.Sub ends there
+		return "-" + Duration(math.MaxInt64)
+	case d == math.MaxInt64:
+		return ">292y"
 	case d < 0:
 		return "-" + Duration(-d)
 	case d < 10*time.Second:
@@ -105,11 +110,11 @@ func Duration(d time.Duration) string {
 
 // Count renders a number with its digits in groups of three: 1,234,567.
 func Count(n int64) string {
-	if n < 0 {
-		return "-" + Count(-n)
-	}
-	digits := fmt.Sprint(n)
+	digits, negative := strings.CutPrefix(fmt.Sprint(n), "-")
 	var b strings.Builder
+	if negative {
+		b.WriteByte('-')
+	}
 	for i, d := range digits {
 		if i > 0 && (len(digits)-i)%3 == 0 {
 			b.WriteByte(',')

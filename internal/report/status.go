@@ -61,12 +61,15 @@ type Status struct {
 	HostAt        time.Time `json:"-"`  // the same by the host\'s clock
 	Level         Level     `json:"status"`
 	Findings      []Finding `json:"findings"`
+	// Refused is why nothing that the database holds is told: what could be read
+	// may be less than there is. Then all below is empty, and no zero is a count.
+	Refused string `json:"refused,omitempty"`
 
 	Engine       string `json:"engine"` // what a run would use
 	EngineReason string `json:"engine_reason,omitempty"`
 	Generation   string `json:"generation"`
 
-	Watermark  time.Time      `json:"watermark"`
+	Watermark  time.Time      `json:"watermark,omitzero"`
 	Newest     time.Time      `json:"newest_event,omitzero"`
 	LagSeconds float64        `json:"lag_seconds"`         // watermark behind newest event
 	Waiting    Counted        `json:"waiting"`             // events at or after the watermark; Oldest is the first

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -114,11 +115,15 @@ func WriteStatus(w io.Writer, s *Status, st Style) error {
 		left = "multica-rollup@" + s.Instance + " " + s.Version + "  " + s.Target
 	}
 	p.header(left, s.Level)
-	p.data(s)
-	p.runs(s)
-	p.scheduling(s)
-	p.work(s)
-	p.hours(s)
+	if s.Refused == "" {
+		p.data(s)
+		p.runs(s)
+		p.scheduling(s)
+		p.work(s)
+		p.hours(s)
+	} else {
+		p.line("Data", "not read, since rows may be hidden from this role")
+	}
 	p.findings(s.Findings)
 	_, err := io.WriteString(w, p.b.String())
 	return err
@@ -285,7 +290,7 @@ func (p *sheet) hours(s *Status) {
 	var tokens, events, most int64
 	var peak time.Time
 	for _, h := range s.Hours {
-		tokens, events = tokens+h.Tokens, events+h.Events
+		tokens, events = sum(tokens, h.Tokens), sum(events, h.Events)
 		if h.Tokens > most {
 			most, peak = h.Tokens, h.Start
 		}
@@ -295,6 +300,14 @@ func (p *sheet) hours(s *Status) {
 		return
 	}
 	p.line("Last 24 h", fmt.Sprintf("%s  %s tokens, most at %s", p.paint(cyan, sparkline(s.Hours)), Short(tokens), peak.UTC().Format("15:04Z")))
+}
+
+// sum adds two counts; what is beyond 64 bits is the greatest there is.
+func sum(a, b int64) int64 {
+	if a > 0 && b > math.MaxInt64-a {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 // sparkline draws the tokens of each hour: a dot for none, a bar for more.

@@ -79,7 +79,7 @@ func (w *Walker) PlanBackfill(ctx context.Context, o BackfillOptions) (*Backfill
 	}
 	var oldest time.Time
 	err := w.with(ctx, func(conn *pgx.Conn) error {
-		mark, now, err := w.watermark(ctx, conn)
+		mark, now, err := w.readMark(ctx, conn)
 		if err != nil {
 			return err
 		}
@@ -90,8 +90,10 @@ func (w *Walker) PlanBackfill(ctx context.Context, o BackfillOptions) (*Backfill
 		if err := w.lookAhead(ctx, conn); err != nil {
 			return err
 		}
-		oldest, w.st.Newest, p.created, err = readSpan(ctx, conn)
-		return err
+		return w.readOn(ctx, conn, func(tx pgx.Tx) (err error) {
+			oldest, w.st.Newest, p.created, err = readSpan(ctx, tx)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, w.explain(err)
@@ -157,9 +159,9 @@ func (w *Walker) planStart(ctx context.Context, p *BackfillPlan, o BackfillOptio
 func (w *Walker) planPartial(ctx context.Context, p *BackfillPlan, o BackfillOptions, begin time.Time) error {
 	var skipped int64
 	var oldest *time.Time
-	err := w.with(ctx, func(conn *pgx.Conn) error {
-		defer pg.ReadsWholeTable(conn)()
-		return conn.QueryRow(ctx, statement("count_skipped", false), p.Watermark, begin).Scan(&skipped, &oldest)
+	err := w.reading(ctx, func(tx pgx.Tx) error {
+		defer pg.ReadsWholeTable(tx.Conn())()
+		return tx.QueryRow(ctx, statement("count_skipped", false), p.Watermark, begin).Scan(&skipped, &oldest)
 	})
 	if err != nil {
 		return w.explain(fmt.Errorf("counting what would be left out: %w", err))
@@ -222,13 +224,13 @@ func (w *Walker) mayBackfill(ctx context.Context) error {
 }
 
 func (w *Walker) countMonths(ctx context.Context, p *BackfillPlan) error {
-	err := w.with(ctx, func(conn *pgx.Conn) error {
-		defer pg.ReadsWholeTable(conn)()
+	err := w.reading(ctx, func(tx pgx.Tx) error {
+		defer pg.ReadsWholeTable(tx.Conn())()
 		name, args := "count_months", []any{p.Cursor, p.To, p.From}
 		if w.engine.Name() == "function" {
 			name, args = "count_months_function", args[:2]
 		}
-		rows, err := conn.Query(ctx, statement(name, false), args...)
+		rows, err := tx.Query(ctx, statement(name, false), args...)
 		if err != nil {
 			return err
 		}
@@ -398,8 +400,8 @@ func (u *watchUntil) check(ctx context.Context) error {
 	if u.until == nil {
 		return nil
 	}
-	err := u.w.with(ctx, func(conn *pgx.Conn) (err error) {
-		u.met, err = u.until(ctx, conn)
+	err := u.w.reading(ctx, func(tx pgx.Tx) (err error) {
+		u.met, err = u.until(ctx, tx)
 		return err
 	})
 	if err == nil && u.met {

@@ -46,8 +46,8 @@ func (w *Walker) drain(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 		var end, first *time.Time
-		err := w.with(ctx, func(conn *pgx.Conn) error {
-			return conn.QueryRow(ctx, statement("plan_drain", false), from, keys, w.size).Scan(&end, &first)
+		err := w.reading(ctx, func(tx pgx.Tx) error {
+			return tx.QueryRow(ctx, statement("plan_drain", false), from, keys, w.size).Scan(&end, &first)
 		})
 		if err != nil {
 			return false, fmt.Errorf("planning a slice of the queue: %w", w.explain(err))
@@ -91,9 +91,9 @@ func (w *Walker) drain(ctx context.Context) (bool, error) {
 }
 
 func (w *Walker) queueSize(ctx context.Context) (n int64, oldest time.Time, err error) {
-	err = w.with(ctx, func(conn *pgx.Conn) error {
+	err = w.reading(ctx, func(tx pgx.Tx) error {
 		var at *time.Time
-		if err := conn.QueryRow(ctx, statement("queue_size", false), queueBound).Scan(&n, &at); err != nil {
+		if err := tx.QueryRow(ctx, statement("queue_size", false), queueBound).Scan(&n, &at); err != nil {
 			return fmt.Errorf("reading the queue: %w", err)
 		}
 		if at != nil {
@@ -121,8 +121,10 @@ func (w *Walker) drainSlice(ctx context.Context, set *setEngine, from, to time.T
 				return err
 			}
 			locked = time.Now()
-			r, next, err = set.Drain(ctx, tx, from, to, keys)
-			return err
+			if r, next, err = set.Drain(ctx, tx, from, to, keys); err != nil {
+				return err
+			}
+			return w.pipe.Recheck(ctx, tx)
 		})
 		took = time.Since(locked)
 		return err

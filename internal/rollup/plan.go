@@ -42,13 +42,13 @@ func (p planner) startAt(at time.Time) planner {
 }
 
 // next plans from cursor towards end, for about size usage rows.
-func (p planner) next(ctx context.Context, conn *pgx.Conn, cursor, end time.Time, size int) (plan, error) {
+func (p planner) next(ctx context.Context, tx pgx.Tx, cursor, end time.Time, size int) (plan, error) {
 	if p.history {
-		return p.nextOfHistory(ctx, conn, cursor, end, size)
+		return p.nextOfHistory(ctx, tx, cursor, end, size)
 	}
 	var first, nth, heavy *time.Time
 	var events int64
-	err := conn.QueryRow(ctx, statement("plan_events", false), cursor, end, size, p.pass.Start, size, !p.byHours).Scan(&first, &nth, &heavy, &events)
+	err := tx.QueryRow(ctx, statement("plan_events", false), cursor, end, size, p.pass.Start, size, !p.byHours).Scan(&first, &nth, &heavy, &events)
 	if err != nil {
 		return plan{}, fmt.Errorf("planning the next slice: %w", err)
 	}
@@ -60,21 +60,21 @@ func (p planner) next(ctx context.Context, conn *pgx.Conn, cursor, end time.Time
 	}
 	if full && first != nil && !to.After(*first) {
 		// More events of one moment than fit a slice, or too many hours to read for them.
-		return p.moment(ctx, conn, cursor, first.Add(time.Microsecond), size)
+		return p.moment(ctx, tx, cursor, first.Add(time.Microsecond), size)
 	}
 	if hour := to.Truncate(time.Hour); full && hour.Sub(cursor) >= time.Hour {
 		to = hour // no hour of history is cut in two
 	}
 	if full && !p.byHours {
-		return p.counted(ctx, conn, cursor, to)
+		return p.counted(ctx, tx, cursor, to)
 	}
 	return p.single(cursor, to, full, events), nil
 }
 
 // counted is a full slice of an engine that does not say how much it has read: its events are counted.
-func (p planner) counted(ctx context.Context, conn *pgx.Conn, from, to time.Time) (plan, error) {
+func (p planner) counted(ctx context.Context, tx pgx.Tx, from, to time.Time) (plan, error) {
 	var events int64
-	if err := conn.QueryRow(ctx, statement("count_events", false), from, to).Scan(&events); err != nil {
+	if err := tx.QueryRow(ctx, statement("count_events", false), from, to).Scan(&events); err != nil {
 		return plan{}, fmt.Errorf("counting the events of a slice: %w", err)
 	}
 	return p.single(from, to, true, events), nil
@@ -86,9 +86,9 @@ func (p planner) single(from, to time.Time, full bool, events int64) plan {
 
 // nextOfHistory ends a slice at an hour, by the number of usage rows created:
 // all there is to read, since corrections are read with their own hour.
-func (p planner) nextOfHistory(ctx context.Context, conn *pgx.Conn, cursor, end time.Time, size int) (plan, error) {
+func (p planner) nextOfHistory(ctx context.Context, tx pgx.Tx, cursor, end time.Time, size int) (plan, error) {
 	var nth time.Time
-	err := conn.QueryRow(ctx, statement("plan_history", false), cursor, size).Scan(&nth)
+	err := tx.QueryRow(ctx, statement("plan_history", false), cursor, size).Scan(&nth)
 	to, full := end, false
 	switch {
 	case err == nil:
@@ -109,7 +109,7 @@ func (p planner) nextOfHistory(ctx context.Context, conn *pgx.Conn, cursor, end 
 		return out, nil
 	}
 	var odd []time.Time
-	if err := conn.QueryRow(ctx, statement("plan_odd", false), cursor, to, ceilHour(to)).Scan(&odd); err != nil {
+	if err := tx.QueryRow(ctx, statement("plan_odd", false), cursor, to, ceilHour(to)).Scan(&odd); err != nil {
 		return plan{}, fmt.Errorf("planning the next slice: %w", err)
 	}
 	if len(odd) > 0 {
@@ -120,13 +120,13 @@ func (p planner) nextOfHistory(ctx context.Context, conn *pgx.Conn, cursor, end 
 
 // moment splits the events of one instant by the hours they touch, so that a
 // batch of any size with one timestamp takes many short transactions.
-func (p planner) moment(ctx context.Context, conn *pgx.Conn, from, to time.Time, size int) (plan, error) {
+func (p planner) moment(ctx context.Context, tx pgx.Tx, from, to time.Time, size int) (plan, error) {
 	if !p.byHours {
-		return p.counted(ctx, conn, from, to)
+		return p.counted(ctx, tx, from, to)
 	}
 	out := p.single(from, to, true, int64(size))
-	defer pg.ReadsWholeTable(conn)() // where a maintenance command gave all usage one timestamp
-	rows, err := conn.Query(ctx, statement("plan_moment", false), from, to, p.pass.Start)
+	defer pg.ReadsWholeTable(tx.Conn())() // where a maintenance command gave all usage one timestamp
+	rows, err := tx.Query(ctx, statement("plan_moment", false), from, to, p.pass.Start)
 	if err != nil {
 		return plan{}, fmt.Errorf("planning a moment: %w", err)
 	}

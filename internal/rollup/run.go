@@ -10,6 +10,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/state"
@@ -69,7 +70,7 @@ func (w *Walker) tick(ctx context.Context) error {
 func (w *Walker) locate(ctx context.Context) error {
 	for {
 		err := w.with(ctx, func(conn *pgx.Conn) error {
-			mark, now, err := w.watermark(ctx, conn)
+			mark, now, err := w.readMark(ctx, conn)
 			if err != nil {
 				return err
 			}
@@ -154,10 +155,13 @@ func (w *Walker) rewind(ctx context.Context, conn *pgx.Conn, mark time.Time) (ti
 		if truth.After(now) {
 			truth = time.Unix(0, 0)
 		}
-		return tx.QueryRow(ctx, statement("state_rewind", false), truth).Scan(&was)
+		if err := tx.QueryRow(ctx, statement("state_rewind", false), truth).Scan(&was); err != nil {
+			return err
+		}
+		return w.pipe.Recheck(ctx, tx)
 	})
 	if errors.Is(err, pgx.ErrNoRows) { // somebody else was faster
-		mark, _, err = w.watermark(ctx, conn)
+		mark, _, err = w.readMark(ctx, conn)
 		return mark, err
 	}
 	if err != nil {
@@ -199,9 +203,9 @@ func (w *Walker) newPlanner(ctx context.Context, pass Pass, created time.Time) (
 	if !p.history {
 		return p, nil
 	}
-	err := w.with(ctx, func(conn *pgx.Conn) error {
-		defer pg.ReadsWholeTable(conn)()
-		return conn.QueryRow(ctx, statement("plan_odd_any", false)).Scan(&p.odd)
+	err := w.reading(ctx, func(tx pgx.Tx) error {
+		defer pg.ReadsWholeTable(tx.Conn())()
+		return tx.QueryRow(ctx, statement("plan_odd_any", false)).Scan(&p.odd)
 	})
 	if err != nil {
 		return p, w.explain(fmt.Errorf("looking for usage corrected before it was created: %w", err))
@@ -210,8 +214,8 @@ func (w *Walker) newPlanner(ctx context.Context, pass Pass, created time.Time) (
 }
 
 func (w *Walker) oldestUsage(ctx context.Context) (created time.Time, err error) {
-	err = w.with(ctx, func(conn *pgx.Conn) (err error) {
-		_, w.st.Newest, created, err = readSpan(ctx, conn)
+	err = w.reading(ctx, func(tx pgx.Tx) (err error) {
+		_, w.st.Newest, created, err = readSpan(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -238,9 +242,12 @@ func (w *Walker) finish(ctx context.Context, err error) error {
 		w.st.Outcome = report.Interrupted
 		err = nil
 	default:
+		refused := pipeline.IsRefusal(err)
 		err = w.explain(err)
 		w.st.Outcome, w.st.Error = report.Failed, w.connector.Redact(err.Error())
-		w.recordError(ctx)
+		if !refused { // which means that nothing is to be written, this neither
+			w.recordError(ctx)
+		}
 	}
 	w.st.Phase, w.st.Finished, w.st.Throttle, w.st.Blocked = report.Done, time.Now(), "", ""
 	rerr := w.remember(func(m *state.Memory) {

@@ -39,8 +39,8 @@ func (w *Walker) walk(ctx context.Context, l *leg) (bool, error) {
 			return false, nil
 		}
 		var p plan
-		err := w.with(ctx, func(conn *pgx.Conn) (err error) {
-			p, err = l.planner.next(ctx, conn, l.cursor, l.end, w.size)
+		err := w.reading(ctx, func(tx pgx.Tx) (err error) {
+			p, err = l.planner.next(ctx, tx, l.cursor, l.end, w.size)
 			return err
 		})
 		if err != nil {
@@ -158,6 +158,9 @@ func (w *Walker) commit(ctx context.Context, conn *pgx.Conn, l *leg, s Slice, la
 		if r, err = w.engine.Roll(ctx, tx, s); err != nil {
 			return err
 		}
+		if err := w.pipe.Recheck(ctx, tx); err != nil {
+			return err
+		}
 		advance := l.moves && last && s.To.After(mark)
 		if err := w.intend(mark, s.To, advance, l.strict); err != nil {
 			return err
@@ -232,6 +235,9 @@ func (w *Walker) stampOnly(ctx context.Context, to time.Time, rows int64) error 
 			return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) (err error) {
 				if err = pg.Lock(ctx, tx); err == nil {
 					mark, err = w.advance(ctx, tx, to, rows)
+				}
+				if err == nil {
+					err = w.pipe.Recheck(ctx, tx)
 				}
 				return err
 			})

@@ -48,7 +48,10 @@ func (w *Walker) trusts(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		return false, nil
 	}
 	var ran bool
-	if err := conn.QueryRow(ctx, statement("state_ran", false), (settle - time.Second).Seconds()).Scan(&ran); err != nil {
+	err := w.readOn(ctx, conn, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, statement("state_ran", false), (settle - time.Second).Seconds()).Scan(&ran)
+	})
+	if err != nil {
 		return false, fmt.Errorf("reading who moved the watermark: %w", err)
 	}
 	return ran, nil

@@ -126,12 +126,12 @@ func (w *Walker) Open(ctx context.Context) error {
 			journal.EngineFallback.Attr(), journal.Engine(w.engine.Name()), journal.Reason(reason), journal.Hint("multica-rollup doctor"))
 	}
 	w.openStore()
-	err = w.with(ctx, func(conn *pgx.Conn) error {
-		if err := conn.QueryRow(ctx, "select clock_timestamp()").Scan(&w.started); err != nil {
+	err = w.reading(ctx, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, "select clock_timestamp()").Scan(&w.started); err != nil {
 			return err
 		}
 		var err error
-		_, w.st.Newest, _, err = readSpan(ctx, conn) // for reports alone
+		_, w.st.Newest, _, err = readSpan(ctx, tx) // for reports alone
 		return err
 	})
 	if err != nil {
@@ -190,6 +190,25 @@ func (w *Walker) settings() pg.TxSettings {
 		LockTimeout: w.opts.Walk.LockTimeout, StatementTimeout: w.opts.Walk.StatementTimeout,
 		NoClientCheck: !w.pipe.ClientCheck, Silence: w.session.Silence(),
 	}
+}
+
+// reading runs fn in a read-only transaction, where a policy that would hide
+// rows is an error: what is planned by rows unseen would be lost.
+func (w *Walker) reading(ctx context.Context, fn func(pgx.Tx) error) error {
+	return w.with(ctx, func(conn *pgx.Conn) error { return w.readOn(ctx, conn, fn) })
+}
+
+func (w *Walker) readOn(ctx context.Context, conn *pgx.Conn, fn func(pgx.Tx) error) error {
+	return pg.InTx(ctx, conn, pg.TxSettings{ReadOnly: true, NoClientCheck: !w.pipe.ClientCheck}, fn)
+}
+
+// readMark reads the state row in a transaction of its own.
+func (w *Walker) readMark(ctx context.Context, conn *pgx.Conn) (mark, now time.Time, err error) {
+	err = w.readOn(ctx, conn, func(tx pgx.Tx) (err error) {
+		mark, now, err = w.watermark(ctx, tx)
+		return err
+	})
+	return mark, now, err
 }
 
 func (w *Walker) phase(p report.Phase) {

@@ -133,6 +133,8 @@ func (s *Session) Do(ctx context.Context, step func(*pgx.Conn) error) error {
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("interrupted: %w", ctx.Err())
+		case s.conn != nil && s.pipe != nil && pg.HidesRows(err):
+			return s.pipe.Explained(ctx, s.conn, err) // a policy that came while we work
 		case !pg.IsLost(err) && (s.conn != nil || problem.KindOf(err) != problem.Unreachable):
 			return err
 		}

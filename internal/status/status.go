@@ -53,7 +53,7 @@ type Options struct {
 func Gather(ctx context.Context, o Options) (*report.Status, error) {
 	s := &report.Status{
 		SchemaVersion: report.SchemaVersion, Target: o.Connector.Target(), Level: report.OK,
-		Findings: []report.Finding{}, Schedulers: []report.Scheduler{}, HostAt: o.Now(),
+		Findings: []report.Finding{}, Schedulers: []report.Scheduler{}, Hours: []report.Hour{}, HostAt: o.Now(),
 	}
 	var unitsErr error
 	if o.Units != nil {
@@ -68,11 +68,18 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 	if err != nil {
 		return nil, o.Connector.Explain(err)
 	}
-	if err := p.Check(); err != nil {
+	if err := p.Multica(); err != nil {
 		return nil, err
 	}
 	if err := describe(s, p, o.Engine); err != nil {
 		return nil, err
+	}
+	if r := p.Refusal(); r != nil {
+		s.Find(report.Critical, r.Hint(), r.Text)
+		if r.Blind() {
+			s.Refused, s.At = string(r.Cause), o.Now()
+			return s, nil
+		}
 	}
 	settings := pg.TxSettings{ReadOnly: true, LockTimeout: lockTimeout, StatementTimeout: statementTimeout, NoClientCheck: !p.ClientCheck}
 	working := false
@@ -83,7 +90,7 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 		return tx.QueryRow(ctx, statement("working"), backfillApplication).Scan(&working)
 	})
 	if err != nil {
-		return nil, o.Connector.Explain(err)
+		return nil, o.Connector.Explain(p.Explained(ctx, conn, err))
 	}
 	remembered(s, o.Store(p), working)
 	judge(s, unitsErr)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/state"
@@ -232,7 +233,7 @@ func (v *Verifier) repairable() error {
 		return problem.New(problem.Unreachable, "name the primary in the DSN, or all servers with target_session_attrs=read-write",
 			"%s is a read-only standby: a repair has to be written on the primary", v.connector.Target())
 	case !v.pipe.UniqueDirty:
-		return problem.New(problem.Config, "multica-rollup doctor",
+		return problem.New(problem.Config, v.pipe.KeyStatement(pipeline.Dirty)+"; -- in psql, as its owner",
 			"the invalidation queue of database %q has no constraint uq_task_usage_hourly_dirty_key", v.pipe.Database)
 	}
 	return nil

@@ -98,9 +98,10 @@ func (v *Verifier) open(ctx context.Context) error {
 	return nil
 }
 
-// row reads one row outside of a transaction, on a new connection where the old one is lost.
+// row reads one row in a transaction of its own, on a new connection where the old one is lost.
 func (v *Verifier) row(ctx context.Context, into []any, sql string, args ...any) error {
-	return v.session.Do(ctx, func(conn *pgx.Conn) error { return conn.QueryRow(ctx, sql, args...).Scan(into...) })
+	settings := pg.TxSettings{ReadOnly: true, NoClientCheck: !v.pipe.ClientCheck}
+	return v.inTx(ctx, settings, func(tx pgx.Tx) error { return tx.QueryRow(ctx, sql, args...).Scan(into...) })
 }
 
 // inTx runs a whole transaction, once more where the connection is lost in it.

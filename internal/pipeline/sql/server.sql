@@ -1,6 +1,8 @@
--- Which server this is and who we are on it.
+-- Which server this is and who we are on it, and where the search_path was set:
+-- 'client' means in the DSN.
 select current_setting('server_version_num')::int,
        current_database()::text,
        current_user::text,
        pg_is_in_recovery(),
-       current_setting('search_path')
+       current_setting('search_path'),
+       (select source from pg_settings where name = 'search_path')

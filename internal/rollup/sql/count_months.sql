@@ -8,6 +8,7 @@ with corrected as (
   from task_usage
   where $3 > (select min(created_at) from task_usage) -- else there are none, and nothing is read for it
     and updated_at >= $1 and updated_at < $2 and created_at < $3
+    and created_at >= '0002-01-01 00:00:00+00' -- no month can name what is before, or infinite
   group by 1
 )
 select month, sum(rows)::bigint

@@ -25,7 +25,7 @@ with mark as materialized (
                , coalesce(sum(u.output_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
                , coalesce(sum(u.cache_read_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
                , coalesce(sum(u.cache_write_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
-              ]::bigint[] as want,
+              ]::numeric[] as want, -- a sum may be beyond a bigint
          max(coalesce(u.updated_at, u.created_at)) as latest,
          bool_or($3::timestamptz[] <> '{}' and exists (
            select from unnest($3::timestamptz[], $4::timestamptz[]) as w (f, t)
@@ -48,7 +48,7 @@ with mark as materialized (
          array[input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, task_count, event_count
                , cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens -- 213
                , uncosted_cache_read_tokens, uncosted_cache_write_tokens -- 213
-              ]::bigint[] as got
+              ]::numeric[] as got
   from unnest($1::timestamptz[], $2::timestamptz[]) as s (f, t)
   cross join lateral (
     select * from task_usage_hourly r
@@ -103,6 +103,8 @@ select '' as kind, null::timestamptz as bucket_hour, '' as workspace_id, '' as r
        (select array_agg(distinct agent_id::text) from odd where kind = 'kept') as agents
 union all
 select kind, bucket_hour, workspace_id::text, runtime_id::text, agent_id::text, coalesce(project_id::text, ''),
-       provider, model, want, got, null, null
+       provider, model,
+       (select array_agg(least(n, 9223372036854775807)::bigint order by place) from unnest(want) with ordinality as w(n, place)),
+       got::bigint[], null, null
 from odd
 where kind in ('missing', 'surplus', 'differing')
