@@ -24,8 +24,8 @@ type LoadOptions struct {
 	// LongTransaction, where positive, is for how long about one in two hundred operations keeps
 	// its transaction open before it commits. At most two are open at a time, on top of Connections.
 	LongTransaction time.Duration
-	// DeleteAgents deletes agents too. Their hourly rows stay wrong (the triggers miss them), so
-	// the oracle finds differences until somebody recounts.
+	// DeleteAgents hard-deletes agents too. Their hourly rows stay, as the only record of what they
+	// spent, and the oracle leaves these rows aside.
 	DeleteAgents bool
 	// Observe, where set, is told twice a second what has been done so far, never concurrently.
 	Observe func(LoadStats)
@@ -109,8 +109,9 @@ func prepareLoad(ctx context.Context, dsn string, o LoadOptions) ([]operation, e
 	if err != nil {
 		return nil, err
 	}
-	var hourly, empty bool
-	err = conn.QueryRow(ctx, "SELECT to_regclass('task_usage_hourly') IS NOT NULL, NOT EXISTS (SELECT 1 FROM workspace)").Scan(&hourly, &empty)
+	var hourly, empty, bound bool
+	err = conn.QueryRow(ctx, `SELECT to_regclass('task_usage_hourly') IS NOT NULL, NOT EXISTS (SELECT 1 FROM workspace),
+		(SELECT attnotnull FROM pg_attribute WHERE attrelid = 'agent_task_queue'::regclass AND attname = 'runtime_id')`).Scan(&hourly, &empty, &bound)
 	if err != nil {
 		return nil, fmt.Errorf("looking at the database: %w", err)
 	}
@@ -123,7 +124,7 @@ func prepareLoad(ctx context.Context, dsn string, o LoadOptions) ([]operation, e
 		{"usage", 600, true}, {"correction", 130, true}, {"price", 100, costs}, {"maintenance", 2, true},
 		{"move_runtime", 25, true}, {"move_issue", 25, true}, {"move_project", 10, true},
 		{"delete_usage", 25, true}, {"delete_task", 20, true}, {"delete_issue", 5, true},
-		{"new_runtime", 5, true}, {"delete_runtime", 4, true},
+		{"new_runtime", 5, true}, {"delete_runtime", 4, !bound}, {"delete_runtime_before_251", 4, bound},
 		{"new_agent", 5, o.DeleteAgents}, {"delete_agent", 4, o.DeleteAgents},
 		{"new_workspace", 5, hourly}, {"teardown", 4, hourly},
 	} {
