@@ -62,7 +62,7 @@ func hostCauses() []cause {
 		}, {
 			name: "the backend's own scheduler beside the timer", gen: lab.Gen213, id: "duplicates", verdict: doctor.Warning, fix: `[run] standby_lag = "15m"`,
 			make: func(p *patient) {
-				p.exec("insert into sys_cron_executions (job_name, status, started_at) values ('rollup_task_usage_hourly', 'succeeded', now() - interval '2 minutes')")
+				p.exec("insert into sys_cron_executions (job_name, plan_time, status, started_at) values ('rollup_task_usage_hourly', now() - interval '2 minutes', 'SUCCESS', now() - interval '2 minutes')")
 			},
 		}, {
 			name: "nobody rolls up in a container", id: "scheduler", verdict: doctor.Critical, fix: " run --every 5m", says: "no systemd here",

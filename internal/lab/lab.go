@@ -24,9 +24,11 @@ const (
 	Gen097 Generation = "097"
 	// Gen102 is v0.3.5 to v0.3.16: the hourly pipeline as it came, 103 applied.
 	Gen102 Generation = "102"
-	// Gen213 is v0.4.10 and on: usage may carry a cost; the backend schedules the rollup itself.
+	// Gen213 is v0.4.10 to v0.4.15: usage may carry a cost; the backend schedules the rollup itself,
+	// which it does from v0.3.17 on.
 	Gen213 Generation = "213"
-	// Gen272 is v0.4.23 and on: the tick's lock is the transaction's, runtimes may be deleted.
+	// Gen272 is v0.4.23 and on: the tick's lock is the transaction's, a runtime's deletion detaches
+	// its tasks, and a task has the 53 columns and 20 indexes of v0.4.32.
 	Gen272 Generation = "272"
 	// GenInterrupted is an upgrade from v0.3.4 that stopped at 103's guard: 101 and 102 applied,
 	// the legacy daily tables still there, the watermark at the epoch.
@@ -42,8 +44,8 @@ func (g Generation) migrations() ([]string, error) {
 	}{
 		{[]Generation{GenInterrupted, Gen102, Gen213, Gen272}, []string{"101_hourly_schema.sql", "102_hourly_pipeline.sql", "102_triggers.sql"}},
 		{[]Generation{Gen102, Gen213, Gen272}, []string{"103_guard.sql", "103_drop_legacy.sql"}},
-		{[]Generation{Gen213, Gen272}, []string{"118_sys_cron_executions.sql", "213_cost.sql"}},
-		{[]Generation{Gen272}, []string{"254_runtime_nullable.sql", "261_teardown.sql", "272_xact_lock.sql"}},
+		{[]Generation{Gen213, Gen272}, []string{"113_sys_cron_executions.sql", "213_cost.sql"}},
+		{[]Generation{Gen272}, []string{"243_teardown.sql", "251_runtime_nullable.sql", "272_xact_lock.sql", "272_wide_tasks.sql"}},
 	} {
 		if slices.Contains(more.since, g) {
 			steps = append(steps, more.files...)

@@ -202,6 +202,19 @@ func GuardVerdict(ctx context.Context, db Querier) error {
 	return nil
 }
 
+// HookBefore103 does what `migrate up` of v0.3.17 and later does just before migration 103: it may
+// stamp the watermark to five minutes ago without rolling anything up.
+func HookBefore103(ctx context.Context, db Querier) error {
+	hook, err := schemaFiles.ReadFile("schema/103_hook.sql")
+	if err != nil {
+		return fmt.Errorf("reading the hook before 103: %w", err)
+	}
+	if _, err := db.Exec(ctx, string(hook)); err != nil {
+		return fmt.Errorf("running the hook before 103: %w", err)
+	}
+	return nil
+}
+
 // asRefusal returns the guard's refusal in an error, nil where there is none.
 func asRefusal(err error) *GuardRefusal {
 	// P0001 is raise_exception: the guard's own word.

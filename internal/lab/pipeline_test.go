@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
@@ -102,25 +100,6 @@ func TestDeletingAnAgentLeavesItsBucketsAndQueuesNothing(t *testing.T) {
 				t.Error("no kept row: the agent's buckets are gone, want them left over")
 			}
 			wantNoDifference(t, db.Conn)
-		})
-	}
-}
-
-func TestTriggersStandAsideDuringATeardownFrom272Only(t *testing.T) {
-	for gen, wantQueued := range map[lab.Generation]bool{lab.Gen102: true, lab.Gen272: false} {
-		t.Run(string(gen), func(t *testing.T) {
-			db := labtest.New(t, gen)
-			seed(t, db.Conn, lab.Shape{Seed: 3, Tasks: 60})
-			err := pgx.BeginFunc(context.Background(), db.Conn, func(tx pgx.Tx) error {
-				_, err := tx.Exec(context.Background(), "SET LOCAL multica.workspace_teardown = 'on'; DELETE FROM agent_task_queue; UPDATE issue SET project_id = NULL; DELETE FROM issue")
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if queued := get[int](t, db.Conn, "SELECT count(*) FROM task_usage_hourly_dirty"); (queued > 0) != wantQueued {
-				t.Errorf("%d keys queued, want some: %t", queued, wantQueued)
-			}
 		})
 	}
 }

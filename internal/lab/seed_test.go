@@ -81,9 +81,9 @@ func TestWhatAShapeAsksForIsInTheData(t *testing.T) {
 		{"busiest hour", with(func(s *lab.Shape) { s.SkewHour = 0.5 }),
 			"SELECT max(n)::float / sum(n) FROM (SELECT count(*) n FROM task_usage GROUP BY date_trunc('hour', created_at)) x", 0.45, 0.55},
 		{"people", with(func(s *lab.Shape) { s.Workspaces = 3; s.Agents = 9; s.Runtimes = 5; s.Projects = 4; s.Models = 7 }),
-			"SELECT count(DISTINCT workspace_id) * 1000 + count(DISTINCT agent_id) * 100 + count(DISTINCT runtime_id) * 10 + count(DISTINCT model) FROM task_usage JOIN agent_task_queue q ON q.id = task_id JOIN agent a ON a.id = agent_id", 3957, 3957},
+			"SELECT count(DISTINCT a.workspace_id) * 1000 + count(DISTINCT agent_id) * 100 + count(DISTINCT q.runtime_id) * 10 + count(DISTINCT model) FROM task_usage JOIN agent_task_queue q ON q.id = task_id JOIN agent a ON a.id = agent_id", 3957, 3957},
 		{"all within one workspace", with(func(s *lab.Shape) { s.Workspaces = 3 }),
-			"SELECT count(*) FROM agent_task_queue q JOIN agent a ON a.id = agent_id JOIN agent_runtime r ON r.id = runtime_id LEFT JOIN issue i ON i.id = issue_id WHERE a.workspace_id <> r.workspace_id OR a.workspace_id <> i.workspace_id", 0, 0},
+			"SELECT count(*) FROM agent_task_queue q JOIN agent a ON a.id = agent_id JOIN agent_runtime r ON r.id = q.runtime_id LEFT JOIN issue i ON i.id = issue_id WHERE a.workspace_id <> r.workspace_id OR a.workspace_id <> i.workspace_id", 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			db := labtest.New(t, lab.Gen272)

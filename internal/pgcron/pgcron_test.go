@@ -219,7 +219,7 @@ func TestInstallRefusesASecondScheduler(t *testing.T) {
 		says, hint      string
 	}{
 		{name: "our timer", timer: &units.Timer{Name: "multica-rollup.timer", Enabled: true}, says: "multica-rollup.timer", hint: "systemctl disable --now multica-rollup.timer"},
-		{name: "the backend", data: "insert into sys_cron_executions (job_name, status) values ('rollup_task_usage_hourly', 'succeeded')", says: "Multica's own scheduler", hint: "nothing to do"},
+		{name: "the backend", data: "insert into sys_cron_executions (job_name, plan_time, status) values ('rollup_task_usage_hourly', now(), 'SUCCESS')", says: "Multica's own scheduler", hint: "nothing to do"},
 		{name: "another job", sql: "select cron.schedule_in_database('usage', '*/10 * * * *', 'SELECT public.rollup_task_usage_hourly();', 'multica')", says: `"usage"`, hint: "select cron.unschedule("},
 		{name: "a job without a name", sql: "insert into cron.job (schedule, command, nodeport, database) values ('*/10 * * * *', 'select rollup_task_usage_hourly()', 5432, 'multica')", says: "another job", hint: "select cron.unschedule("},
 	} {

@@ -26,6 +26,27 @@ func TestTheBackendsSchedulerIsSeenWhateverItsTableLooksLike(t *testing.T) {
 	if s := seen(); s != nil {
 		t.Errorf("without records: got %+v", s)
 	}
+	// Multica's own form, of the lab: an execution that failed is one that ran.
+	for status, set := range map[string]string{"RUNNING": "started_at", "SUCCESS": "started_at, finished_at", "FAILED": "started_at, finished_at"} {
+		for age, active := range map[time.Duration]bool{10 * time.Minute: true, 3 * time.Hour: false} {
+			exec(t, db.Conn, "truncate sys_cron_executions")
+			values := "now() - $1::int * interval '1 second'"
+			if status != "RUNNING" {
+				values += ", now() - $1::int * interval '1 second'"
+			}
+			exec(t, db.Conn, "insert into sys_cron_executions (job_name, plan_time, created_at, status, "+set+
+				") select 'rollup_task_usage_hourly', at, at, '"+status+"', "+values+" from (select now() - $1::int * interval '1 second' as at) x", int(age.Seconds()))
+			s := seen()
+			if s == nil || s.Kind != "backend" || s.Active != active || s.LastRun == nil || time.Since(*s.LastRun).Round(time.Minute) != age {
+				t.Errorf("%s, %s ago: got %+v, want it active: %t", status, age, s, active)
+			}
+		}
+	}
+	exec(t, db.Conn, "truncate sys_cron_executions")
+	exec(t, db.Conn, "insert into sys_cron_executions (job_name, plan_time, status) values ('another_job', now(), 'SUCCESS')")
+	if s := seen(); s != nil {
+		t.Errorf("with another job's records: got %+v", s)
+	}
 	for at, form := range map[string]string{
 		"started_at": "(job_name text, started_at timestamptz, finished_at timestamptz)",
 		"plan_time":  "(job_name text, plan_time timestamptz, other text)",

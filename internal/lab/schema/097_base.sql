@@ -26,9 +26,12 @@ CREATE INDEX idx_agent_runtime_workspace ON agent_runtime (workspace_id);
 CREATE TABLE agent (
     id           uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     workspace_id uuid NOT NULL REFERENCES workspace ON DELETE CASCADE,
+    runtime_id   uuid REFERENCES agent_runtime ON DELETE SET NULL,
     name         text NOT NULL,
+    is_system    boolean NOT NULL DEFAULT false,
     created_at   timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX idx_agent_runtime ON agent (runtime_id);
 CREATE INDEX idx_agent_workspace ON agent (workspace_id);
 
 CREATE TABLE project (

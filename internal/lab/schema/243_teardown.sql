@@ -1,6 +1,6 @@
--- From v0.4.2x the triggers stand aside while a workspace is torn down: its transaction sets
--- multica.workspace_teardown to 'on' and clears the hourly rows itself. The bodies are those of
--- 102 otherwise.
+-- From v0.4.16 three of the four triggers do nothing while a workspace is torn down: its transaction
+-- sets multica.workspace_teardown to 'on' and deletes the hourly rows itself. The fourth,
+-- trg_issue_project_dirty_hourly, stays that of 102. The bodies are those of 102 otherwise.
 
 CREATE OR REPLACE FUNCTION trg_atq_dirty_hourly() RETURNS trigger
 LANGUAGE plpgsql AS $$
@@ -15,21 +15,6 @@ BEGIN
     END IF;
     PERFORM enqueue_task_usage_hourly_dirty(NEW.id, NEW.agent_id, NEW.runtime_id,
         (SELECT project_id FROM issue WHERE id = NEW.issue_id));
-    RETURN NEW;
-END
-$$;
-
-CREATE OR REPLACE FUNCTION trg_issue_project_dirty_hourly() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-    IF current_setting('multica.workspace_teardown', true) = 'on' THEN
-        RETURN NEW;
-    END IF;
-    IF NEW.project_id IS DISTINCT FROM OLD.project_id THEN
-        PERFORM enqueue_task_usage_hourly_dirty(q.id, q.agent_id, q.runtime_id, p.project_id)
-        FROM agent_task_queue q CROSS JOIN (VALUES (OLD.project_id), (NEW.project_id)) AS p (project_id)
-        WHERE q.issue_id = NEW.id;
-    END IF;
     RETURN NEW;
 END
 $$;
@@ -66,4 +51,4 @@ BEGIN
 END
 $$;
 
-INSERT INTO schema_migrations (version) VALUES ('261_usage_triggers_workspace_teardown');
+INSERT INTO schema_migrations (version) VALUES ('243_usage_triggers_workspace_teardown');
