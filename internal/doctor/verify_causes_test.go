@@ -3,6 +3,8 @@ package doctor_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
+	"testing"
 
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
@@ -39,5 +41,18 @@ func (p *patient) damage() {
 		if err := os.WriteFile(path, []byte("{"), 0o640); err != nil {
 			p.t.Fatal(err)
 		}
+	}
+}
+
+// TestDeletedAgentsAreInformation: their hourly rows are kept on purpose, so nothing is to be done.
+func TestDeletedAgentsAreInformation(t *testing.T) {
+	p := newPatient(t, lab.Gen272)
+	p.exec("delete from agent where id = (select agent_id from task_usage_hourly order by bucket_hour limit 1)")
+	r := p.examine("orphans")
+	if r.Verdict != doctor.OK || !strings.Contains(text(r), "orphans") {
+		t.Fatalf("not information:\n%s", text(r))
+	}
+	if f := r.Findings[len(r.Findings)-1]; f.ID != "orphans" || f.Summary != "the hourly rows of 1 deleted agent are kept" {
+		t.Errorf("%s: %q", f.ID, f.Summary)
 	}
 }
