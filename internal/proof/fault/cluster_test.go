@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
 )
 
 // cluster is a server of its own that can crash, start again, and be followed by a standby.
@@ -111,7 +112,7 @@ func (c *cluster) crash() {
 		_ = c.process.Wait() // ends with an error code by design
 		c.process = nil
 	}
-	eventually(c.t, "the server is down", func() error {
+	labtest.Until(c.t, "the server is down", func() error {
 		if syscall.Kill(pid, 0) == nil {
 			return fmt.Errorf("process %d is still there", pid)
 		}
@@ -144,7 +145,7 @@ func (c *cluster) start() {
 		c.t.Fatal(err)
 	}
 	c.process = cmd
-	eventually(c.t, "the server answers", func() error {
+	labtest.Until(c.t, "the server answers", func() error {
 		conn, err := pgx.Connect(context.Background(), c.dsn())
 		if err != nil {
 			return err

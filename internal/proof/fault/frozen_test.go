@@ -16,10 +16,6 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/report"
 )
 
-// releaseBound is how long a transaction of an agent that says nothing any more
-// may keep lock 4246: a second, and what a busy machine needs to notice.
-const releaseBound = 3 * time.Second
-
 // TestAConnectionFrozenAtAnyStatementIsGivenUp has the connection stay open and
 // say nothing, as with a host that hangs or a network that swallows packets.
 func TestAConnectionFrozenAtAnyStatementIsGivenUp(t *testing.T) {
@@ -31,13 +27,13 @@ func TestAConnectionFrozenAtAnyStatementIsGivenUp(t *testing.T) {
 				seed(t, db.Conn, 41, 250)
 				p := newProxy(t, db.DSN)
 				o := options(t, engine)
-				o.Command, o.Walk.StatementTimeout, o.LockPatience = verb, 3*time.Second, time.Minute
+				o.Command, o.Walk.StatementTimeout, o.LockPatience = verb, 6*time.Second, labtest.Guard
 				work := func() {
 					st := (*report.State)(nil)
 					if verb == "run" {
-						st = run(t, p.dsn, o)
+						st = runWith(t, impatient(t, p.dsn, verb), o)
 					} else {
-						st = backfill(t.Context(), t, p.dsn, o)
+						st = backfillWith(t.Context(), t, impatient(t, p.dsn, verb), o)
 					}
 					if st.Outcome != report.Current {
 						t.Fatalf("outcome %q, want current", st.Outcome)
@@ -96,12 +92,12 @@ func TestADatabaseThatIsGoneEndsTheRunAndTheNextGoesOn(t *testing.T) {
 				ends(t, cmd, 69, c.said...)
 				took := time.Since(began)
 				t.Logf("it gave up after %s", took)
-				// A statement's patience, thirty seconds for the reconnection, and the last attempt.
-				if took < 20*time.Second || took > 90*time.Second {
+				// Thirty seconds are for the reconnection, less the longest pause between two attempts.
+				if took < 20*time.Second || took > labtest.Guard {
 					t.Errorf("it took %s to give up", took)
 				}
 				truthful(t, db.Conn, "with the database gone")
-				lockFree(t, db.Conn, releaseBound)
+				lockFree(t, db.Conn)
 				must(t, db.DSN, dir, "run", "--engine", engine)
 				exact(t, db.Conn, "after the next run")
 			})
@@ -120,7 +116,7 @@ func TestAStoppedProgramLetsGoOfTheLock(t *testing.T) {
 				seed(t, db.Conn, 43, 250)
 				p := newProxy(t, db.DSN)
 				total := p.statements(func() { must(t, p.dsn, t.TempDir(), verb, "--engine", engine) })
-				held := 0
+				held := 0                                   // times that the lock was seen to be held, or the server to end the session
 				for n := total; n > 0 && held < 3; n -= 2 { // each slice's transaction has more statements than that
 					spoil(t, db.Conn)
 					c := newCommand(p.dsn, t.TempDir(), verb, "--engine", engine)
@@ -138,9 +134,9 @@ func TestAStoppedProgramLetsGoOfTheLock(t *testing.T) {
 						t.Fatalf("statement %d of %d did not come; exit code %d: %s", n, total, got, c.stderr.String())
 					}
 					stopped := time.Now()
-					if holding(t, db.Conn) {
-						held++
-						lockFree(t, db.Conn, releaseBound)
+					seen := holding(t, db.Conn)
+					lockFree(t, db.Conn)
+					if seen {
 						t.Logf("stopped at statement %d of %d: the lock was free after %s", n, total, time.Since(stopped))
 					}
 					if err := c.cmd.Process.Signal(syscall.SIGCONT); err != nil {
@@ -148,6 +144,10 @@ func TestAStoppedProgramLetsGoOfTheLock(t *testing.T) {
 					}
 					if got := <-code; got != 0 {
 						t.Fatalf("stopped at statement %d of %d: exit code %d: %s", n, total, got, c.stderr.String())
+					}
+					// On a slow machine the lock may be free before anybody could look.
+					if seen || strings.Contains(c.stderr.String(), "lost the database") {
+						held++
 					}
 					exact(t, db.Conn, fmt.Sprintf("stopped at statement %d of %d", n, total))
 				}
@@ -188,7 +188,7 @@ func TestALongLineCostsOneConnection(t *testing.T) {
 // holding says whether somebody holds lock 4246, once the statement under way has been carried out.
 func holding(t *testing.T, conn *pgx.Conn) bool {
 	t.Helper()
-	eventually(t, "the stopped program's session is idle", func() error {
+	labtest.Until(t, "the stopped program's session is idle", func() error {
 		if n := get[int64](t, conn, "select count(*) from pg_stat_activity where datname = current_database() and application_name like 'multica-rollup/%' and state = 'active'"); n > 0 {
 			return fmt.Errorf("%d sessions are active", n)
 		}
@@ -221,7 +221,7 @@ func TestWhoLooksDoesNotWaitForEver(t *testing.T) {
 			p.arrange(2, frozen, func() { go p.blackOut() })
 			began := time.Now()
 			ends(t, cmd, c.code, c.said...)
-			if took := time.Since(began); took > 3*time.Minute {
+			if took := time.Since(began); took > labtest.Guard {
 				t.Errorf("it took %s", took)
 			}
 		})

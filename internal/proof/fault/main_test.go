@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -53,7 +54,8 @@ func options(t testing.TB, engine string) rollup.Options {
 	t.Helper()
 	return rollup.Options{
 		Command: "run", Engine: engine, Known: pipeline.Shipped(), Walk: config.Defaults().Walk, FixedSize: 60,
-		Reconnect: 20 * time.Second, LockPatience: 5 * time.Second, StateDir: t.TempDir(),
+		// Far more than any machine needs: what is to end by patience sets its own.
+		Reconnect: labtest.Guard, LockPatience: labtest.Guard, StateDir: t.TempDir(),
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 }
@@ -69,8 +71,15 @@ func connect(t testing.TB, dsn, command string) *pg.Connector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Short, for the tests in which nothing answers.
-	connector.SetPatience(pg.Patience{Margin: 100 * time.Millisecond, Outside: 3 * time.Second, WholeTable: 3 * time.Second})
+	return connector
+}
+
+// impatient is a connector for the tests in which nothing answers. A minute is the product's own
+// patience; this is shorter, and still far beyond what these small statements take anywhere.
+func impatient(t testing.TB, dsn, command string) *pg.Connector {
+	t.Helper()
+	connector := connect(t, dsn, command)
+	connector.SetPatience(pg.Patience{Margin: 2 * time.Second, Outside: 8 * time.Second, WholeTable: 8 * time.Second})
 	return connector
 }
 
@@ -87,7 +96,12 @@ func openWith(t testing.TB, connector *pg.Connector, o rollup.Options) *rollup.W
 // run makes a tick that must get current.
 func run(t testing.TB, dsn string, o rollup.Options) *report.State {
 	t.Helper()
-	w := open(t, dsn, o)
+	return runWith(t, connect(t, dsn, o.Command), o)
+}
+
+func runWith(t testing.TB, connector *pg.Connector, o rollup.Options) *report.State {
+	t.Helper()
+	w := openWith(t, connector, o)
 	defer w.Close(context.Background())
 	if err := w.Run(context.Background()); err != nil {
 		t.Fatalf("run: %v", err)
@@ -101,8 +115,13 @@ func run(t testing.TB, dsn string, o rollup.Options) *report.State {
 // backfill carries a backfill out as far as ctx lets it.
 func backfill(ctx context.Context, t testing.TB, dsn string, o rollup.Options) *report.State {
 	t.Helper()
+	return backfillWith(ctx, t, connect(t, dsn, "backfill"), o)
+}
+
+func backfillWith(ctx context.Context, t testing.TB, connector *pg.Connector, o rollup.Options) *report.State {
+	t.Helper()
 	o.Command = "backfill"
-	w := open(t, dsn, o)
+	w := openWith(t, connector, o)
 	defer w.Close(context.Background())
 	plan, err := w.PlanBackfill(ctx, rollup.BackfillOptions{})
 	if err == nil {
@@ -224,32 +243,15 @@ func same(t testing.TB, diffs []lab.Diff, err error, when string) {
 	}
 }
 
-// lockFree demands that nobody holds lock 4246, at the latest so long from now.
-func lockFree(t testing.TB, conn *pgx.Conn, within time.Duration) {
+// lockFree waits until nobody holds lock 4246. How long that takes is the product's business and
+// the machine's; that nobody lets go of it at all is what the wait cannot survive.
+func lockFree(t testing.TB, conn *pgx.Conn) {
 	t.Helper()
-	for deadline := time.Now().Add(within); ; time.Sleep(10 * time.Millisecond) {
+	labtest.Until(t, "lock 4246 is free", func() error {
 		list, err := pg.LockSessions(context.Background(), conn)
-		if err != nil {
-			t.Fatal(err)
+		if err == nil && len(list) > 0 {
+			err = fmt.Errorf("there are %v", list)
 		}
-		if len(list) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("lock 4246 is still held after %s: %v", within, list)
-		}
-	}
-}
-
-func eventually(t testing.TB, what string, fn func() error) {
-	t.Helper()
-	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(30 * time.Millisecond) {
-		err := fn()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("waiting until %s: %v", what, err)
-		}
-	}
+		return err
+	})
 }

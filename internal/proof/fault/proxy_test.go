@@ -128,9 +128,11 @@ func (p *proxy) serve() {
 		p.conns[client], p.conns[server] = true, true
 		p.mu.Unlock()
 		answers := make(chan bool)
-		silent := &atomic.Bool{} // the network is gone: neither side hears of the other again
-		go p.forward(client, server, answers, silent)
+		carriedOut := make(chan struct{}) // closed when the server has answered what nobody hears, or is gone
+		silent := &atomic.Bool{}          // the network is gone: neither side hears of the other again
+		go p.forward(client, server, answers, carriedOut, silent)
 		go func() {
+			defer close(carriedOut)
 			muted := false
 			buffer := make([]byte, 1<<16)
 			for {
@@ -139,6 +141,9 @@ func (p *proxy) serve() {
 				case <-answers:
 					muted = true
 				default:
+				}
+				if muted {
+					break
 				}
 				if n > 0 && !muted && !silent.Load() && !p.isBlack() {
 					if _, werr := client.Write(buffer[:n]); werr != nil {
@@ -174,7 +179,7 @@ func (p *proxy) judge() (fate, time.Duration) {
 }
 
 // forward passes on what the client says, message by message.
-func (p *proxy) forward(client, server net.Conn, mute chan<- bool, silent *atomic.Bool) {
+func (p *proxy) forward(client, server net.Conn, mute chan<- bool, carriedOut <-chan struct{}, silent *atomic.Bool) {
 	defer func() {
 		if !silent.Load() && !p.isBlack() {
 			_ = client.Close()
@@ -229,7 +234,7 @@ func (p *proxy) forward(client, server net.Conn, mute chan<- bool, silent *atomi
 			return
 		}
 		if f == unheard {
-			time.Sleep(150 * time.Millisecond) // the server carries it out
+			<-carriedOut
 			return
 		}
 	}

@@ -42,14 +42,14 @@ func TestASliceThatIsTooSlowFailsWithItsRange(t *testing.T) {
 			t.Parallel()
 			db := labtest.New(t, lab.Gen272)
 			seed(t, db.Conn, 21, 300)
-			exec1(t, db.Conn, "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(5); return null; end'",
+			exec1(t, db.Conn, "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(3600); return null; end'",
 				"create trigger slow after insert on task_usage_hourly for each statement execute function slow()")
 			dir := t.TempDir()
 			c := newCommand(db.DSN, dir, "run", "--engine", engine)
 			c.cmd.Env = append(c.cmd.Env, "MULTICA_ROLLUP_WALK_STATEMENT_TIMEOUT=1s", "MULTICA_ROLLUP_WALK_SLICE_TARGET=500ms")
 			ends(t, c, 1, "does not end within 1s", "cannot be cut any smaller", "hint: raise walk.statement_timeout")
 			truthful(t, db.Conn, "after the timeout")
-			lockFree(t, db.Conn, 0)
+			lockFree(t, db.Conn)
 			if kept := get[string](t, db.Conn, "select last_error from task_usage_hourly_rollup_state"); !strings.Contains(kept, "does not end within 1s") {
 				t.Errorf("last_error is %q", kept)
 			}
@@ -70,15 +70,11 @@ func TestALockedTableMakesTheTickGiveWay(t *testing.T) {
 			exec1(t, other, "begin", "lock table task_usage_hourly in access exclusive mode")
 			o := options(t, engine)
 			o.Walk.LockTimeout, o.LockPatience = 100*time.Millisecond, time.Second
-			began := time.Now()
 			w := open(t, db.DSN, o)
 			if err := w.Run(t.Context()); err != nil || w.State().Outcome != report.Busy {
 				t.Errorf("outcome %q, %v; want busy", w.State().Outcome, err)
 			}
-			if took := time.Since(began); took > 10*time.Second {
-				t.Errorf("it waited for %s", took)
-			}
-			lockFree(t, db.Conn, 0)
+			lockFree(t, db.Conn)
 			exec1(t, other, "rollback")
 			run(t, db.DSN, o)
 			exact(t, db.Conn, "after the lock")
@@ -94,23 +90,23 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 	exec1(t, db.Conn, "alter database "+db.Name+" set deadlock_timeout = '50ms'")
 	seed(t, db.Conn, 23, 300)
 	o := options(t, "set")
-	o.Walk.LockTimeout = 30 * time.Second
+	o.Walk.LockTimeout = labtest.Guard
 	run(t, db.DSN, o)
 	exec1(t, db.Conn, "update task_usage set input_tokens = input_tokens + 1", "update task_usage_hourly_rollup_state set watermark_at = '1970-01-01 00:00:00+00'")
 	wrong, holder := db.Connect(t), db.Connect(t)
-	exec1(t, wrong, "set deadlock_timeout = '60s'", "begin", "update task_usage_hourly set updated_at = now()")
+	exec1(t, wrong, "set deadlock_timeout = '10min'", "begin", "update task_usage_hourly set updated_at = now()")
 	exec1(t, holder, "begin", "select pg_advisory_xact_lock(4246)")
 	ran, asked := make(chan error, 1), make(chan error, 1)
 	var log bytes.Buffer
 	o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w := open(t, db.DSN, o)
 	go func() { ran <- w.Run(context.Background()) }()
-	eventually(t, "the agent waits for the lock", func() error { return sessions(db.Conn, 2) })
+	labtest.Until(t, "the agent waits for the lock", func() error { return sessions(db.Conn, 2) })
 	go func() {
 		_, err := wrong.Exec(context.Background(), "select pg_advisory_xact_lock(4246); commit")
 		asked <- err
 	}()
-	eventually(t, "the other waits behind it", func() error { return sessions(db.Conn, 3) })
+	labtest.Until(t, "the other waits behind it", func() error { return sessions(db.Conn, 3) })
 	exec1(t, holder, "rollback")
 	if err := errors.Join(<-ran, <-asked); err != nil || w.State().Outcome != report.Current {
 		t.Fatalf("outcome %q, %v; want both to end well", w.State().Outcome, err)
@@ -152,7 +148,7 @@ func TestAStateDirectoryWithoutRoom(t *testing.T) {
 				ends(t, inside(`head -c 1M /dev/zero > "$MULTICA_ROLLUP_STATE_DIR/ballast" 2>/dev/null || :
 run`), 1, "no space left on device", "hint: see that "+dir+" can be written and has room")
 				truthful(t, db.Conn, "with the state directory full")
-				lockFree(t, db.Conn, 0)
+				lockFree(t, db.Conn)
 			})
 			t.Run("full and freed", func(t *testing.T) {
 				exec1(t, db.Conn, "update task_usage_hourly_rollup_state set watermark_at = '1970-01-01 00:00:00+00'")
@@ -190,7 +186,7 @@ func TestARestartedPgBouncerIsWaitedFor(t *testing.T) {
 			o.Observe = atSlice(3, b.restart)
 			run(t, b.dsn(), o)
 			exact(t, conn, "after PgBouncer was killed and started again")
-			lockFree(t, conn, time.Second)
+			lockFree(t, conn)
 		})
 	}
 }
@@ -236,7 +232,7 @@ func (b *bouncer) start() {
 	if err := b.cmd.Start(); err != nil {
 		b.t.Fatalf("starting pgbouncer (apt-get install pgbouncer): %v", err)
 	}
-	eventually(b.t, "PgBouncer answers", func() error {
+	labtest.Until(b.t, "PgBouncer answers", func() error {
 		conn, err := pgx.Connect(context.Background(), b.dsn()+"?default_query_exec_mode=simple_protocol")
 		if err != nil {
 			return err

@@ -23,11 +23,11 @@ func TestARecountLostAtAnyStatementGoesOnAndCountsTheSame(t *testing.T) {
 	exec1(t, db.Conn, "update task_usage_hourly set input_tokens = input_tokens + 1 where ctid in (select ctid from task_usage_hourly order by bucket_hour limit 7)",
 		"delete from task_usage_hourly where ctid in (select ctid from task_usage_hourly order by bucket_hour desc limit 5)")
 	walk := config.Defaults().Walk
-	walk.StatementTimeout = 3 * time.Second
+	walk.StatementTimeout = 6 * time.Second
 
 	recount := func() string {
-		v := verify.New(connect(t, p.dsn, "verify"), verify.Options{
-			Known: pipeline.Shipped(), Walk: walk, Reconnect: 20 * time.Second, StateDir: o.StateDir, List: 20, Log: o.Log,
+		v := verify.New(impatient(t, p.dsn, "verify"), verify.Options{
+			Known: pipeline.Shipped(), Walk: walk, Reconnect: labtest.Guard, StateDir: o.StateDir, List: 20, Log: o.Log,
 		})
 		defer v.Close(context.Background())
 		r, err := v.Verify(context.Background())
