@@ -74,18 +74,7 @@ func TestEachSignalHoldsBackAndSaysWhy(t *testing.T) {
 			done <- err
 		}()
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		var n int
-		if err := db.Conn.QueryRow(t.Context(), "select count(*) from pg_locks where not granted").Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		if n == 2 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("nobody waits on the lock")
-		}
-	}
+	labtest.UntilTrue(t, db.Conn, "two wait for the lock", "select count(*) = 2 from pg_locks where not granted")
 	for _, c := range []struct {
 		name string
 		c    config.Backfill
@@ -254,19 +243,8 @@ func TestWaitersOfAnotherDatabaseDoNotCount(t *testing.T) {
 			done <- err
 		}()
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		var n int
-		if err := other.Conn.QueryRow(t.Context(), `select count(*) from pg_locks l join pg_stat_activity a using (pid)
-			where not l.granted and a.datname = current_database()`).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		if n == 2 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("nobody waits for the row")
-		}
-	}
+	labtest.UntilTrue(t, other.Conn, "two wait for the row", `select count(*) = 2 from pg_locks l join pg_stat_activity a using (pid)
+		where not l.granted and a.datname = current_database()`)
 	th, _ := newThrottle(t, config.Backfill{MaxLockWaiters: 1}, time.Now())
 	if said, ended := reasons(t, th, db.Conn); !ended || len(said) > 0 {
 		t.Errorf("said %q, ended %v; want nothing to hold it back", said, ended)
