@@ -133,7 +133,7 @@ func TestEveryLossWithinOneWaitIsWaitedFor(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)
 		go func() {
-			_, err := conn.Exec(ctx, "select pg_sleep(120) /* load */")
+			_, err := conn.Exec(ctx, "select pg_sleep(3600) /* load */")
 			ended <- err
 		}()
 		t.Cleanup(func() {
@@ -147,7 +147,7 @@ func TestEveryLossWithinOneWaitIsWaitedFor(t *testing.T) {
 		return get[int](t, db.Conn, "select count(*)::int from pg_stat_activity where state = 'active' and query like '%/* load */'") >= 2
 	})
 	a := throttled(t, db, "set", 1000, config.Backfill{MaxActive: 1}, time.Now)
-	a.opts.Reconnect = time.Second // the signals are read every two
+	a.opts.Reconnect = labtest.Guard
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	losses, seen := 0, 0

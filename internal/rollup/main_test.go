@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -46,7 +45,7 @@ func newAgent(t testing.TB, db *labtest.DB, engine string) *agent {
 	t.Helper()
 	return &agent{t: t, db: db, dsn: db.DSN, opts: rollup.Options{
 		Command: "run", Engine: engine, Known: pipeline.Shipped(), Walk: config.Defaults().Walk,
-		Reconnect: 5 * time.Second, LockPatience: 2 * time.Second, StateDir: t.TempDir(),
+		Reconnect: labtest.Guard, LockPatience: labtest.Guard, StateDir: t.TempDir(),
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}}
 }

@@ -44,15 +44,12 @@ func TestUsageMovedByTwoTransactionsAtOnceEndsInTheRightKey(t *testing.T) {
 	}
 	// It sees the old runtime, as the other sees the old project; then it waits, since both queue the old key.
 	other := db.Connect(t)
-	pid := get[int32](t, other, "select pg_backend_pid()")
 	ended := make(chan error, 1)
 	go func() {
 		_, err := other.Exec(context.Background(), moveProject, issue)
 		ended <- err
 	}()
-	for !get[bool](t, db.Conn, "select exists (select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock')", pid) {
-		time.Sleep(time.Millisecond)
-	}
+	labtest.UntilLocked(t, db.Conn, other.PgConn().PID())
 	if err := tx.Commit(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +107,7 @@ func TestUsageCommittedBesideAYoungMoveIsRolledUpWhereItWasMovedTo(t *testing.T)
 			if _, err := early.Exec(context.Background(), useIssue, issue); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Until(started.Add(a.opts.Settle + 100*time.Millisecond)))
+			labtest.UntilLater(t, db.Conn, started, a.opts.Settle)
 			move, _ := open(t, db)
 			if _, err := move.Exec(context.Background(), moveProject, issue); err != nil {
 				t.Fatal(err)

@@ -128,14 +128,22 @@ func TestAnInterruptedRunLeavesACleanState(t *testing.T) {
 			seed(t, db.Conn, lab.Typical(17, 3000))
 			a := newAgent(t, db, engine)
 			for i := range 12 {
-				w := a.walker()
+				// Interrupted by what it says of itself, before its first slice or after one or two, not by the clock.
 				ctx, cancel := context.WithCancel(t.Context())
-				stop := time.AfterFunc(time.Duration(i*i)*4*time.Millisecond, cancel)
+				a.opts.Observe = func(st *report.State) {
+					if st.Slices >= int64(i)%3 && (i%2 == 0 || st.Phase == report.Walking) {
+						cancel()
+					}
+				}
+				a.opts.FixedSize = 20 // so that twelve interruptions do not bring it to its end
+				w := a.walker()
 				err := w.Run(ctx)
-				stop.Stop()
 				cancel()
 				if err != nil {
 					t.Fatalf("an interrupted run failed: %v", err)
+				}
+				if st := w.State(); st.Outcome != report.Interrupted {
+					t.Fatalf("outcome %q after %d slices, want interrupted", st.Outcome, st.Slices)
 				}
 				w.Close(context.Background())
 				mark := watermark(t, db.Conn)
@@ -143,6 +151,7 @@ func TestAnInterruptedRunLeavesACleanState(t *testing.T) {
 					t.Fatalf("interrupted at watermark %s: %d hourly rows are wrong (%v)", mark, len(diffs), err)
 				}
 			}
+			a.opts.Observe = nil
 			a.run()
 			exact(t, db.Conn)
 		})
@@ -169,11 +178,11 @@ func TestAFailedRunIsKeptInTheStateRow(t *testing.T) {
 	exact(t, db.Conn)
 }
 
-func TestTheLockIsFreeWithinASecondOfALostClient(t *testing.T) {
+func TestTheLockIsFreeSoonAfterAClientIsLostWhateverItsStatementTakes(t *testing.T) {
 	db := labtest.New(t, lab.Gen272)
 	seed(t, db.Conn, lab.Typical(19, 200))
 	// The slice is made to last: its statement sleeps in a trigger.
-	exec(t, db.Conn, `create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(20); return new; end'`)
+	exec(t, db.Conn, `create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(3600); return new; end'`)
 	exec(t, db.Conn, "create trigger slow before insert on task_usage_hourly for each statement execute function slow()")
 	connector, err := pg.NewConnector(db.DSN, "multica-rollup/lost")
 	if err != nil {
@@ -185,7 +194,7 @@ func TestTheLockIsFreeWithinASecondOfALostClient(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- pg.InTx(context.Background(), conn, pg.TxSettings{LockTimeout: time.Second}, func(tx pgx.Tx) error {
+		done <- pg.InTx(context.Background(), conn, pg.TxSettings{LockTimeout: labtest.Guard}, func(tx pgx.Tx) error {
 			if err := pg.Lock(context.Background(), tx); err != nil {
 				return err
 			}
@@ -198,11 +207,8 @@ func TestTheLockIsFreeWithinASecondOfALostClient(t *testing.T) {
 	if err := conn.PgConn().Conn().Close(); err != nil {
 		t.Fatal(err)
 	}
-	lost := time.Now()
+	// The statement would take an hour: only the server's look at its client ends it sooner.
 	waitFor(t, "the lock is free", func() bool { return len(sessions(t, db.Conn)) == 0 })
-	if took := time.Since(lost); took > time.Second {
-		t.Errorf("the lock was held for %s after the client was lost", took)
-	}
 	if err := <-done; err == nil || errors.Is(err, context.Canceled) {
 		t.Errorf("the lost client's slice ended with %v", err)
 	}
@@ -219,9 +225,10 @@ func sessions(t testing.TB, conn *pgx.Conn) []pg.LockSession {
 
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+	labtest.Until(t, what, func() error {
+		if !ok() {
+			return errors.New("not yet")
 		}
-	}
+		return nil
+	})
 }
