@@ -8,9 +8,12 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/cli"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/lab/lacks"
 )
 
 func TestPgcronTellsWhatItDidOnARealPgCron(t *testing.T) {
+	labtest.Need(t, lacks.PgCron)
 	server, err := lab.Start(t.Context(), lab.Options{Settings: map[string]string{
 		"shared_preload_libraries": "pg_cron", "cron.database_name": "postgres", "cron.use_background_workers": "on",
 	}})

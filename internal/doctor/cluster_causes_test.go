@@ -9,6 +9,8 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/cli"
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/lab/lacks"
 )
 
 // clusterCauses need a server of their own, to be stopped or configured anew.
@@ -25,6 +27,9 @@ func TestEveryCauseOfAServerIsNamedAloneAndMended(t *testing.T) {
 	for _, group := range allClusterCauses() {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
+			if group.settings["shared_preload_libraries"] == "pg_cron" {
+				labtest.Need(t, lacks.PgCron)
+			}
 			c := newCluster(t, group.settings)
 			p := c.patient(group.gen)
 			if group.prepare != nil {

@@ -171,7 +171,7 @@ func address(t *testing.T, dsn string) (dir, port string) {
 // standby makes a standby of the cluster and returns its socket's directory and port.
 func (c *cluster) standby() (dir, port string) {
 	c.t.Helper()
-	dir, err := os.MkdirTemp("", "standby-")
+	dir, err := os.MkdirTemp(c.server.Dir(), "standby-") // where the lab ends it if this process is killed
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -182,8 +182,9 @@ func (c *cluster) standby() (dir, port string) {
 		}
 	}
 	data := filepath.Join(dir, "data")
-	host, primary := address(c.t, c.server.DSN("postgres"))
-	c.as("pg_basebackup", "-h", host, "-p", primary, "-U", "postgres", "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	if err := c.server.BaseBackup(c.t.Context(), data); err != nil {
+		c.t.Fatal(err)
+	}
 	port = strconv.Itoa(freePort(c.t))
 	c.as("pg_ctl", "-D", data, "-w", "-l", filepath.Join(dir, "log"), "-o", fmt.Sprintf("-c port=%s -c unix_socket_directories=%s", port, dir), "start")
 	c.t.Cleanup(func() {

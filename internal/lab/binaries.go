@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/multica-rollup/multica-rollup/internal/lab/lacks"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
@@ -21,9 +22,44 @@ const (
 	maxVersion = 18
 )
 
-// findBinaries returns the directory that holds initdb and postgres of the newest usable version.
-// The environment's MULTICA_LAB_PGBIN is a first choice, then come the places where distributions
-// put them, then PATH.
+// VersionVariable names the environment variable that chooses the major version of the lab's server.
+const VersionVariable = "MULTICA_LAB_POSTGRES"
+
+// bareRoot is where packaging/dev/deps.sh puts the builds of PostgreSQL from npm, a directory for each major
+// version. They lack what package lacks lists, so they are used only where their version is asked for.
+const bareRoot = "/var/cache/multica-lab/postgresql"
+
+// Lacks reports whether the PostgreSQL that Start would run is one that is known to come without a part,
+// and what a test says that is not run for it.
+func Lacks(ctx context.Context, part string) (reason string, known bool, err error) {
+	bin, err := findBinaries(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	version, err := binaryVersion(ctx, bin)
+	if err != nil || !strings.HasPrefix(bin, bareRoot+"/") || !lacks.Listed(version, part) {
+		return "", false, err
+	}
+	return lacks.Reason(version, part), true, nil
+}
+
+// wantedVersion is the major version that the environment asks for, 0 for the newest.
+func wantedVersion() (int, error) {
+	text := os.Getenv(VersionVariable)
+	if text == "" {
+		return 0, nil
+	}
+	version, err := strconv.Atoi(text)
+	if err != nil || version < minVersion || version > maxVersion {
+		return 0, problem.New(problem.Config, fmt.Sprintf("set %s to a major version from %d to %d", VersionVariable, minVersion, maxVersion),
+			"%s=%s is no version that the lab can run", VersionVariable, text)
+	}
+	return version, nil
+}
+
+// findBinaries returns the directory that holds initdb and postgres of the version that the environment's
+// MULTICA_LAB_POSTGRES asks for, by default the newest usable one. MULTICA_LAB_PGBIN is a first choice, then
+// come the places where distributions put them, then PATH.
 func findBinaries(ctx context.Context) (string, error) {
 	if dir := os.Getenv("MULTICA_LAB_PGBIN"); dir != "" {
 		if _, err := binaryVersion(ctx, dir); err != nil {
@@ -31,6 +67,10 @@ func findBinaries(ctx context.Context) (string, error) {
 				"no usable PostgreSQL in MULTICA_LAB_PGBIN=%s: %v", dir, err)
 		}
 		return dir, nil
+	}
+	wanted, err := wantedVersion()
+	if err != nil {
+		return "", err
 	}
 	var dirs []string
 	for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql@*/bin"} {
@@ -43,11 +83,17 @@ func findBinaries(ctx context.Context) (string, error) {
 	if path, err := exec.LookPath("postgres"); err == nil {
 		dirs = append(dirs, filepath.Dir(path))
 	}
+	if wanted != 0 {
+		dirs = append(dirs, filepath.Join(bareRoot, strconv.Itoa(wanted), "native", "bin"))
+	}
 	best, bestVersion := "", 0
 	for _, dir := range dirs {
-		if v, err := binaryVersion(ctx, dir); err == nil && v > bestVersion {
+		if v, err := binaryVersion(ctx, dir); err == nil && v > bestVersion && (wanted == 0 || v == wanted) {
 			best, bestVersion = dir, v
 		}
+	}
+	if best == "" && wanted != 0 {
+		return "", problem.New(problem.Config, fmt.Sprintf("packaging/dev/deps.sh postgres-%d", wanted), "no PostgreSQL %d found on this host", wanted)
 	}
 	if best == "" {
 		return "", problem.New(problem.Config, "apt install postgresql, or set MULTICA_LAB_PGBIN to its bin directory, or give a database server by DSN",

@@ -182,9 +182,16 @@ func (s *Server) launch(o Options, cred *syscall.Credential) error {
 }
 
 // watchScript waits for the end of its standard input, which the death of the parent brings about
-// however it dies, then ends the server at once and removes its directory.
-const watchScript = `cat >/dev/null; kill -QUIT "$1" 2>/dev/null
-i=0; while kill -0 "$1" 2>/dev/null && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done
+// however it dies, then ends the server at once and removes its directory. Tests restart servers and
+// make standbys below that directory: what has a pid file there is ended too.
+const watchScript = `cat >/dev/null; pids=$1
+for file in "$2"/*/postmaster.pid "$2"/*/*/postmaster.pid; do
+  [ ! -e "$file" ] || pids="$pids $(head -n 1 "$file")"
+done
+kill -QUIT $pids 2>/dev/null
+for pid in $pids; do
+  i=0; while kill -0 "$pid" 2>/dev/null && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done
+done
 rm -rf "$2"`
 
 // watch starts the watcher. It keeps our own identity, which may remove the directory.

@@ -32,6 +32,18 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
+	// As tests do that restart it: from then on it is no child of this process.
+	data := server.Dir() + "/data"
+	restart := exec.Command(server.Binary("pg_ctl"), "-D", data, "-w", "-m", "fast", "-l", data+"/ctl.log", "restart")
+	restart.Dir = "/"
+	if info, err := os.Stat(data); err != nil {
+		panic(err)
+	} else if owner := info.Sys().(*syscall.Stat_t); os.Geteuid() == 0 {
+		restart.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
+	}
+	if err := restart.Run(); err != nil {
+		panic(err)
+	}
 	fmt.Println(server.Dir())
 	time.Sleep(time.Hour)
 }

@@ -256,9 +256,8 @@ func TestStandby(t *testing.T) {
 	}
 	who := owner(t, server)
 	data, port := filepath.Join(dirFor(t, who), "standby"), freePort(t)
-	backup := as(exec.CommandContext(t.Context(), filepath.Join(binaries, "pg_basebackup"), "--pgdata="+data, "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--dbname="+server.DSN("")), who)
-	if out, err := backup.CombinedOutput(); err != nil {
-		t.Fatalf("pg_basebackup: %v: %s", err, out)
+	if err := server.BaseBackup(t.Context(), data); err != nil {
+		t.Fatal(err)
 	}
 	dsn := "postgres://postgres@127.0.0.1:" + port + "/postgres"
 	run := func(hot string) (stop func()) {

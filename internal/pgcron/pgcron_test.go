@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/lab/lacks"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pgcron"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
@@ -36,6 +38,13 @@ func TestMain(m *testing.M) {
 		{&servers.other, settings("postgres")},
 		{&servers.without, map[string]string{"shared_preload_libraries": "pg_stat_statements"}},
 	} {
+		if s.settings["shared_preload_libraries"] == "pg_cron" {
+			if _, known, err := lab.Lacks(context.Background(), lacks.PgCron); err != nil {
+				panic(err)
+			} else if known {
+				continue // connect says so of each test
+			}
+		}
 		server, err := lab.Start(context.Background(), lab.Options{Settings: s.settings})
 		if err != nil {
 			panic(err)
@@ -64,6 +73,9 @@ func cronDatabase(s *lab.Server) string {
 // connect opens a superuser's connection, closed when the test ends.
 func connect(t *testing.T, s *lab.Server, database string) *pgx.Conn {
 	t.Helper()
+	if s != servers.without {
+		labtest.Need(t, lacks.PgCron)
+	}
 	conn, err := pgx.Connect(t.Context(), s.DSN(database))
 	if err != nil {
 		t.Fatal(err)
@@ -354,6 +366,7 @@ func TestStatusShowsRunsAndTheirErrors(t *testing.T) {
 }
 
 func TestWithoutPgCronTheAdministratorIsToldWhatToDo(t *testing.T) {
+	labtest.Need(t, lacks.PgCron) // installed, but not loaded
 	a := admin(t, servers.without, "", nil)
 	_, err := a.Install(t.Context(), false)
 	hint := problem.HintOf(err)
@@ -371,6 +384,7 @@ func TestWithoutPgCronTheAdministratorIsToldWhatToDo(t *testing.T) {
 }
 
 func TestAnotherDatabaseIsRefused(t *testing.T) {
+	labtest.Need(t, lacks.PgCron)
 	c, err := pg.NewConnector(servers.other.DSN("postgres"), "multica-rollup/pgcron")
 	if err != nil {
 		t.Fatal(err)

@@ -86,6 +86,22 @@ func Server(t testing.TB) *lab.Server {
 	return shared.server
 }
 
+// Need does not run a test on a PostgreSQL that is listed as coming without the part: see package lacks.
+// Elsewhere the test runs, and fails if the part is missing.
+func Need(t testing.TB, part string) {
+	t.Helper()
+	if os.Getenv(DSNVariable) != "" {
+		return // somebody's own server
+	}
+	reason, known, err := lab.Lacks(context.Background(), part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if known {
+		t.Skip(reason)
+	}
+}
+
 // memoryRoom is how many free bytes of shared memory let the server live there: the largest tests
 // take less than a quarter of it.
 const memoryRoom = 8 << 30

@@ -168,10 +168,8 @@ func (c *cluster) standby() *cluster {
 	c.t.Helper()
 	dir := filepath.Join(c.dir, "standby")
 	s := &cluster{t: c.t, name: c.name, bin: c.bin, dir: c.dir, data: dir, log: filepath.Join(c.dir, "standby.log"), port: freePort(c.t), who: c.who}
-	cmd := exec.Command(filepath.Join(c.bin, "pg_basebackup"), "--pgdata="+dir, "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--dbname="+c.dsn())
-	cmd.Dir, cmd.SysProcAttr = c.dir, as(c.who)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		c.t.Fatalf("pg_basebackup: %v: %s", err, out)
+	if err := c.lab.BaseBackup(c.t.Context(), dir); err != nil {
+		c.t.Fatal(err)
 	}
 	s.start()
 	c.t.Cleanup(s.stop)

@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
+
+	"github.com/multica-rollup/multica-rollup/internal/lab/lacks"
 )
 
 // event is one line of `go test -json` (see `go doc test2json`).
@@ -21,7 +25,7 @@ type event struct {
 // test is what is known of one test or subtest.
 type test struct {
 	output strings.Builder
-	result string // pass, fail or skip; empty while it runs
+	result string // pass, fail, skip or omit; empty while it runs
 	parent bool   // has subtests, which are counted in its place
 	real   bool   // ran, where a slash in a subtest's own name makes it look like a parent
 }
@@ -33,6 +37,7 @@ type tally struct {
 	tests   map[string]map[string]*test // package → test name, "" for the package itself
 	broken  int                         // packages that failed without a failing test of theirs
 	builds  map[string]*strings.Builder
+	omitted map[string]int // tests not run for want of a part, by the line's two ends
 }
 
 func newTally(out io.Writer, verbose bool) *tally {
@@ -41,6 +46,7 @@ func newTally(out io.Writer, verbose bool) *tally {
 		verbose: verbose,
 		tests:   map[string]map[string]*test{},
 		builds:  map[string]*strings.Builder{},
+		omitted: map[string]int{},
 	}
 }
 
@@ -109,6 +115,11 @@ func (c *tally) at(pkg, name string) *test {
 func (c *tally) endTest(e event) {
 	t := c.at(e.Package, e.Test)
 	t.result, t.real = e.Action, true
+	if version, part, ok := lacks.Parse(t.output.String()); ok && e.Action == "skip" {
+		t.result = "omit"
+		c.omitted[lacks.Reason(version, part)]++
+		return
+	}
 	if e.Action != "pass" {
 		fmt.Fprint(c.out, t.output.String())
 	} else if c.verbose {
@@ -160,14 +171,27 @@ func (c *tally) failedIn(pkg string) bool {
 	return false
 }
 
-// totals counts a skipped test as failed: a skip hides a missing dependency. A parent that failed
+// writeOmitted says how many tests did not run on a PostgreSQL that lacks a part, a line for each part.
+func (c *tally) writeOmitted() {
+	for _, reason := range slices.Sorted(maps.Keys(c.omitted)) {
+		where, why, _ := strings.Cut(reason, ": ")
+		tests := "tests"
+		if c.omitted[reason] == 1 {
+			tests = "test"
+		}
+		fmt.Fprintf(c.out, "%s: %d %s, %s\n", where, c.omitted[reason], tests, why)
+	}
+}
+
+// totals counts a skipped test as failed: a skip hides a missing dependency. What a listed
+// build of PostgreSQL lacks is the exception: it counts as neither. A parent that failed
 // while all its subtests passed counts as one failure.
 func (c *tally) totals() (passed, failed int) {
 	failed = c.broken
 	for _, tests := range c.tests {
 		for name, t := range tests {
 			switch {
-			case name == "" || !t.real:
+			case name == "" || !t.real || t.result == "omit":
 			case t.parent && (t.result == "pass" || failsBelow(tests, name)):
 			case t.result == "pass":
 				passed++
@@ -181,7 +205,7 @@ func (c *tally) totals() (passed, failed int) {
 
 func failsBelow(tests map[string]*test, parent string) bool {
 	for name, t := range tests {
-		if strings.HasPrefix(name, parent+"/") && t.result != "pass" {
+		if strings.HasPrefix(name, parent+"/") && t.result != "pass" && t.result != "omit" {
 			return true
 		}
 	}

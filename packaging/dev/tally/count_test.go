@@ -47,6 +47,25 @@ func TestLastLineCountsWhatRan(t *testing.T) {
 {"Action":"pass","Package":"p","Test":"TestB"}
 {"Action":"pass","Package":"p"}`,
 			"1 passed, 1 failed", 1},
+		{"what a build of PostgreSQL is listed to lack counts as neither",
+			`{"Action":"output","Package":"p","Test":"TestA/one","Output":"    x_test.go:1: not run on PostgreSQL 18: pg_cron is not packaged for it\n"}
+{"Action":"skip","Package":"p","Test":"TestA/one"}
+{"Action":"pass","Package":"p","Test":"TestA/two"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p"}`,
+			"1 passed, 0 failed", 0},
+		{"another part that is missing is a failure",
+			`{"Action":"output","Package":"p","Test":"TestA","Output":"    x_test.go:1: not run on PostgreSQL 18: pgcrypto is not packaged for it\n"}
+{"Action":"skip","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p","Test":"TestB"}
+{"Action":"pass","Package":"p"}`,
+			"1 passed, 1 failed", 1},
+		{"a version that is not listed must run its tests",
+			`{"Action":"output","Package":"p","Test":"TestA","Output":"    x_test.go:1: not run on PostgreSQL 14: pg_cron is not packaged for it\n"}
+{"Action":"skip","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p","Test":"TestB"}
+{"Action":"pass","Package":"p"}`,
+			"1 passed, 1 failed", 1},
 		{"a package that does not build is a failure",
 			`{"ImportPath":"p [p.test]","Action":"build-output","Output":"./x.go:1: nonsense\n"}
 {"ImportPath":"p [p.test]","Action":"build-fail"}
@@ -91,6 +110,19 @@ func TestFailingOutputIsShownAndPassingOutputIsNot(t *testing.T) {
 	run(strings.NewReader(events), &out, &diagnostics, "", false)
 	if !strings.Contains(out.String(), "loud\n") || strings.Contains(out.String(), "quiet") {
 		t.Errorf("output is:\n%s", out.String())
+	}
+}
+
+func TestTestsNotRunAreCountedByReason(t *testing.T) {
+	skip := `{"Action":"output","Package":"p","Test":"NAME","Output":"    x_test.go:1: not run on PostgreSQL 18: pg_cron is not packaged for it\n"}
+{"Action":"skip","Package":"p","Test":"NAME"}
+`
+	events := strings.ReplaceAll(skip, "NAME", "TestA") + strings.ReplaceAll(skip, "NAME", "TestB") +
+		`{"Action":"pass","Package":"p","Test":"TestC"}` + "\n" + `{"Action":"pass","Package":"p"}` + "\n"
+	var out, diagnostics strings.Builder
+	run(strings.NewReader(events), &out, &diagnostics, "", false)
+	if want := "not run on PostgreSQL 18: 2 tests, pg_cron is not packaged for it\n1 passed, 0 failed\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("output is:\n%s\nwant at its end:\n%s", out.String(), want)
 	}
 }
 
