@@ -14,12 +14,19 @@ deps: ## install what building, testing and packaging need (apt-get, as root or 
 
 .PHONY: build
 build: ## bin/multica-rollup and bin/multica-lab
+	@$(DEPS) build
 	@packaging/dev/build.sh bin
 
 .PHONY: test
 test: ## every Go test but the end-to-end ones, on a real PostgreSQL
 	@$(DEPS) test
 	@packaging/dev/test.sh
+
+PG ?= 15 17
+.PHONY: test-postgres
+test-postgres: ## the tests that use a database, on each version of PostgreSQL in PG (15 17)
+	@$(DEPS) test $(addprefix postgres-,$(PG))
+	@packaging/dev/test-postgres.sh $(PG)
 
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck, shellcheck, file sizes
@@ -33,6 +40,7 @@ demo: ## a throw-away database with sample usage, rolled up before your eyes
 
 .PHONY: packages
 packages: ## dist/*.deb and dist/*.rpm for amd64 and arm64
+	@$(DEPS) build
 	@packaging/build.sh
 
 .PHONY: image
@@ -77,7 +85,7 @@ soak: ## an hour (SOAK) beside a database under load: what grows, who waits, wha
 
 .PHONY: nightly
 nightly: ## what is too slow for every change: race detector, long properties, fuzzing, e2e
-	@$(DEPS) test race e2e repo
+	@$(DEPS) test race postgres-18 e2e repo
 	@packaging/dev/nightly.sh
 
 .PHONY: clean

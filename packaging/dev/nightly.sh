@@ -4,6 +4,7 @@ set -euo pipefail
 
 cd "$(dirname "$0")/../.."
 CGO_ENABLED=1 packaging/dev/test.sh -race -count=1 -timeout 2h ./...
+packaging/dev/test-postgres.sh 18
 MULTICA_PROOF_SEQUENCES=${MULTICA_PROOF_SEQUENCES:-1000} MULTICA_PROOF_SEED=${MULTICA_PROOF_SEED:-$(date +%s)} \
   MULTICA_PROOF_THOROUGH=1 MULTICA_PROOF_SOAK=${MULTICA_PROOF_SOAK:-10m} packaging/dev/test.sh -count=1 -timeout 6h ./internal/proof/...
 packaging/dev/fuzz.sh
