@@ -14,8 +14,8 @@ import (
 
 // seedCommand fills the database with history.
 func seedCommand(t *target) *cobra.Command {
-	shape := lab.Typical(1, 10_000)
-	var end string
+	shape := lab.Real(1, 10_000)
+	var end, named string
 	var rolledUp bool
 	cmd := &cobra.Command{
 		Use:   "seed",
@@ -29,6 +29,22 @@ func seedCommand(t *target) *cobra.Command {
 					return problem.Wrap(err, problem.Usage, "--end 2026-03-01T12:00:00Z", "end %q is not a time", end)
 				}
 				shape.End = at
+			}
+			switch named {
+			case "real":
+			case "dense":
+				dense := lab.Typical(shape.Seed, shape.Tasks)
+				shape.Stint, shape.Wide = dense.Stint, dense.Wide
+				for flag, count := range map[string]*int{"agents": &shape.Agents, "runtimes": &shape.Runtimes, "models": &shape.Models} {
+					if !cmd.Flags().Changed(flag) {
+						*count = 0 // the default of Shape
+					}
+				}
+			default:
+				return problem.New(problem.Usage, "--shape real or --shape dense", "unknown shape %q", named)
+			}
+			if named == "real" && !cmd.Flags().Changed("issues") {
+				shape.Issues = max(shape.Tasks/20, shape.Workspaces)
 			}
 			if !cmd.Flags().Changed("burst-rows") {
 				shape.BurstRows = max(shape.Tasks/100, 1)
@@ -54,20 +70,26 @@ func seedCommand(t *target) *cobra.Command {
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d tasks, %d usage rows from %s to %s in %s\n", done.Tasks, done.UsageRows,
 				done.Start.Format(time.DateOnly), done.End.Format(time.RFC3339), time.Since(started).Round(100*time.Millisecond))
+			heap, total, err := lab.TaskBytes(ctx, conn)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s shape: a task takes %d bytes, %d with what is out of line\n", named, heap, total)
 			return nil
 		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&named, "shape", "real", "real: as installations have it; dense: narrow tasks, usage that shares hourly rows")
 	f.Uint64Var(&shape.Seed, "seed", shape.Seed, "another seed gives another history")
 	f.IntVar(&shape.Tasks, "tasks", shape.Tasks, "tasks, with 1.2 usage rows each on average")
 	f.IntVar(&shape.Months, "months", 12, "length of the history")
 	f.StringVar(&end, "end", "", "the history's end, RFC 3339 (default: ten minutes ago)")
 	f.IntVar(&shape.Workspaces, "workspaces", 2, "workspaces")
-	f.IntVar(&shape.Agents, "agents", 24, "agents")
-	f.IntVar(&shape.Runtimes, "runtimes", 8, "runtimes")
+	f.IntVar(&shape.Agents, "agents", shape.Agents, "agents")
+	f.IntVar(&shape.Runtimes, "runtimes", shape.Runtimes, "runtimes")
 	f.IntVar(&shape.Projects, "projects", 12, "projects")
-	f.IntVar(&shape.Issues, "issues", 0, "issues (default: a tenth of the tasks)")
-	f.IntVar(&shape.Models, "models", 6, "models")
+	f.IntVar(&shape.Issues, "issues", 0, "issues (default: a twentieth of the tasks; dense: a tenth)")
+	f.IntVar(&shape.Models, "models", shape.Models, "models")
 	f.Float64Var(&shape.Corrections, "corrections", shape.Corrections, "share of usage rows corrected later")
 	f.Float64Var(&shape.LateCorrections, "late-corrections", shape.LateCorrections, "share of the corrections that come one or two months later")
 	f.Float64Var(&shape.NoUpdatedAt, "no-updated-at", shape.NoUpdatedAt, "share of usage rows, the oldest, without updated_at")

@@ -181,25 +181,28 @@ func (h *history) timeAt(part float64) time.Time {
 	return at.Truncate(time.Microsecond)
 }
 
-// tasks yields the tasks in order of time. An agent works in stints: a few tasks in one hour, on
-// one runtime, for one issue, mostly with one model; that is what makes hourly rows about half as
-// many as usage rows.
+// tasks yields the tasks hour by hour. An agent works in stints, see Shape.Stint: stints of up to
+// five tasks make hourly rows about half as many as usage rows. Stints of one task end in order.
 func (h *history) tasks() iter.Seq[taskRow] {
 	return func(yield func(taskRow) bool) {
 		s := h.shape
 		r := rand.New(rand.NewPCG(s.Seed, 2))
 		usageNumber := 0
 		for n := 0; n < s.Tasks; {
-			size := min(1+r.IntN(5), s.Tasks-n)
+			size := min(1+r.IntN(s.Stint), s.Tasks-n)
 			agent := h.world.agents[h.agentNumber(r)]
 			runtime := h.world.runtimes[pick(r, s.Runtimes, s.Workspaces, agent.workspace)]
 			issue := h.world.issues[h.issueNumber(r, agent.workspace, float64(n)/float64(s.Tasks))]
 			main := r.IntN(len(h.models))
 			// The whole stint lies in one hour, the last one's in the history's last.
-			hour := h.timeAt(float64(n+size) / float64(s.Tasks)).Truncate(time.Hour)
+			at := h.timeAt(float64(n+size) / float64(s.Tasks))
+			hour := at.Truncate(time.Hour)
 			length := min(time.Hour, s.End.Sub(hour))
 			for range size {
-				ended := hour.Add(time.Duration(r.Float64() * float64(length))).Truncate(time.Microsecond)
+				ended := at
+				if s.Stint > 1 {
+					ended = hour.Add(time.Duration(r.Float64() * float64(length))).Truncate(time.Microsecond)
+				}
 				t := taskRow{id: newUUID(r), agent: agent.id, ended: ended}
 				t.created = ended.Add(-time.Duration(r.IntN(900)+5) * time.Second)
 				if r.Float64() >= s.NoIssue {

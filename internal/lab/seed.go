@@ -50,8 +50,18 @@ func Seed(ctx context.Context, conn *pgx.Conn, shape Shape) (Seeded, error) {
 		if err := h.copyWorld(ctx, tx); err != nil {
 			return err
 		}
-		done.Tasks, err = copyRows(ctx, tx, "agent_task_queue",
-			[]string{"id", "agent_id", "issue_id", "runtime_id", "status", "created_at", "completed_at"}, h.taskValues())
+		taskColumns := []string{"id", "agent_id", "issue_id", "runtime_id", "status", "created_at", "completed_at"}
+		var fill *wide
+		if shape.Wide {
+			has, err := hasWide(ctx, tx)
+			if err != nil {
+				return err
+			}
+			if has {
+				fill, taskColumns = newWide(shape.Seed), append(taskColumns, wideColumns...)
+			}
+		}
+		done.Tasks, err = copyRows(ctx, tx, "agent_task_queue", taskColumns, h.taskValues(fill))
 		if err != nil {
 			return err
 		}
@@ -128,10 +138,15 @@ func (h *history) copyWorld(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-func (h *history) taskValues() iter.Seq[[]any] {
+// taskValues yields the tasks, with the wide columns where fill is not nil.
+func (h *history) taskValues(fill *wide) iter.Seq[[]any] {
 	return func(yield func([]any) bool) {
 		for t := range h.tasks() {
-			if !yield([]any{t.id, t.agent, t.issue, t.runtime, "completed", t.created, t.ended}) {
+			row := []any{t.id, t.agent, t.issue, t.runtime, "completed", t.created, t.ended}
+			if fill != nil {
+				row = append(row, fill.values(t)...)
+			}
+			if !yield(row) {
 				return
 			}
 		}

@@ -128,3 +128,41 @@ func TestAnImpossibleShapeIsRefusedWithAllItsFaults(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+func TestTheRealShapeIsAsRealDataIs(t *testing.T) {
+	const tasks = 6000
+	db := labtest.New(t, lab.Gen272)
+	shape := lab.Real(5, tasks)
+	shape.End, shape.Months = end, 1
+	done, err := lab.Seed(t.Context(), db.Conn, shape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.RollUp(t.Context(), db.Conn); err != nil {
+		t.Fatal(err)
+	}
+	heap, total, err := lab.TaskBytes(t.Context(), db.Conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("a task takes %d bytes, %d with what is out of line", heap, total)
+	if heap < 500 || heap > 800 {
+		t.Errorf("a task takes %d bytes in the heap, want about 600", heap)
+	}
+	if out := total - heap; out < 1200 || out > 2200 { // a third of 4 kB, in pages of four pieces
+		t.Errorf("a task takes %d bytes out of line, want a third of some 4 to 5 kB", out)
+	}
+	for _, c := range []struct {
+		name, sql string
+		min, max  float64
+	}{
+		{"hourly rows for a usage row", "SELECT count(*)::float / $1::float FROM task_usage_hourly", 0.93, 1},
+		{"issues for a task", "SELECT count(*)::float * 1.2 / $1::float FROM issue", 0.045, 0.055},
+		{"agents", "SELECT count(*)::float + 0 * $1::float FROM agent", 24, 100},
+		{"rows out of the order of time", `SELECT count(*)::float + 0 * $1::float FROM (SELECT created_at < lag(created_at) OVER (ORDER BY ctid) AS back FROM task_usage) x WHERE back`, 0, 0},
+	} {
+		if got := get[float64](t, db.Conn, c.sql, done.UsageRows); got < c.min || got > c.max {
+			t.Errorf("%s: %g, want %g to %g", c.name, got, c.min, c.max)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 func resumesAfterReboot(t *testing.T, h *host) {
 	h.configure(t, socketDSN, `engine = "set"`)
 	// Several slices' worth of rows.
-	h.must(t, `cd /; runuser -u postgres -- multica-lab seed --dsn '`+ownersDSN+`' --seed 2 --tasks 60000`)
+	h.must(t, `cd /; runuser -u postgres -- multica-lab seed --shape dense --dsn '`+ownersDSN+`' --seed 2 --tasks 60000`)
 	// So slow that a reboot finds it at work, then as fast as it can.
 	slow := "/etc/systemd/system/" + backfill + ".d/slow.conf"
 	h.file(t, slow, "[Service]\nEnvironment=MULTICA_ROLLUP_BACKFILL_SLEEP_BETWEEN_SLICES=5s\n")

@@ -131,7 +131,7 @@ func hostCauses() []cause {
 			mend: `multica-rollup verify --engines; sed -i 's/^engine = .*/engine = "set"/' ` + configFile,
 		}, {
 			name: "a backfill was killed in the middle",
-			make: "cd /; runuser -u postgres -- multica-lab seed --dsn '" + ownersDSN + "' --seed 2 --tasks 60000\n" +
+			make: "cd /; runuser -u postgres -- multica-lab seed --shape dense --dsn '" + ownersDSN + "' --seed 2 --tasks 60000\n" +
 				dropIn("/etc/systemd/system/"+backfill+".d", "[Service]\nEnvironment=MULTICA_ROLLUP_BACKFILL_SLEEP_BETWEEN_SLICES=1h") +
 				"systemctl start " + backfill + `
 				for _ in $(seq 300); do grep -qs '"done": [1-9]' ` + stateDir + `/*.backfill.json && break; sleep 0.1; done

@@ -30,7 +30,7 @@ func makeGeneration(t *testing.T, h *host, generation string) {
 	t.Helper()
 	serverDSN := strings.Replace(ownersDSN, "/multica?", "/postgres?", 1)
 	h.must(t, `cd /; runuser -u postgres -- multica-lab create --generation `+generation+` --dsn '`+serverDSN+`'`)
-	h.must(t, `cd /; runuser -u postgres -- multica-lab seed --dsn '`+ownersDSN+`' --tasks 3000 --months 3`)
+	h.must(t, `cd /; runuser -u postgres -- multica-lab seed --shape dense --dsn '`+ownersDSN+`' --tasks 3000 --months 3`)
 	h.must(t, `cd /; runuser -u postgres -- psql -qXv ON_ERROR_STOP=1 -d multica -f /usr/share/doc/multica-rollup/examples/role.sql`)
 }
 

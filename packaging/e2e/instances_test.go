@@ -61,7 +61,7 @@ func rollsUpBoth(t *testing.T, h *host) {
 	server := strings.Replace(acmeDSN, "/acme?", "/postgres?", 1)
 	h.must(t, `cd /
 		runuser -u postgres -- multica-lab create --dsn '`+server+`' --database acme
-		runuser -u postgres -- multica-lab seed --dsn '`+acmeDSN+`' --seed 7 --tasks 2000 --months 2
+		runuser -u postgres -- multica-lab seed --shape dense --dsn '`+acmeDSN+`' --seed 7 --tasks 2000 --months 2
 		runuser -u postgres -- psql -qXv ON_ERROR_STOP=1 -d acme -f /usr/share/doc/multica-rollup/examples/role.sql`)
 	h.configure(t, socketDSN, `engine = "set"`)
 	// As the guide has it.
@@ -135,7 +135,7 @@ func tellsApart(t *testing.T, h *host) {
 }
 
 func resumesInstance(t *testing.T, h *host) {
-	h.must(t, `cd /; runuser -u postgres -- multica-lab seed --dsn '`+acmeDSN+`' --seed 8 --tasks 60000`)
+	h.must(t, `cd /; runuser -u postgres -- multica-lab seed --shape dense --dsn '`+acmeDSN+`' --seed 8 --tasks 60000`)
 	slow := "/etc/systemd/system/multica-rollup-backfill@.service.d/slow.conf"
 	h.file(t, slow, "[Service]\nEnvironment=MULTICA_ROLLUP_BACKFILL_SLEEP_BETWEEN_SLICES=5s\n")
 	h.must(t, "systemctl daemon-reload; systemctl start "+acmeBackfill)
