@@ -18,7 +18,7 @@ const program = "multica-rollup"
 
 // commands are those that there have to be.
 var commands = []string{
-	"run", "backfill", "status", "doctor", "verify", "guard", "pgcron install", "pgcron status", "pgcron remove",
+	"run", "backfill", "status", "doctor", "verify", "usage", "guard", "pgcron install", "pgcron status", "pgcron remove",
 	"config check", "config show", "version", "completion",
 }
 
@@ -147,7 +147,7 @@ func TestDocumentedCommandLinesAreThoseOfTheProgram(t *testing.T) {
 
 // mention is a command line within other text: units, catalogs, comments. Its
 // first word has to be a command's, since text speaks of the program as well.
-var mention = regexp.MustCompile(`(?m)(?:^|[\s“"(=])(?:/usr/bin/)?multica-rollup ((?:run|backfill|status|doctor|verify|guard|pgcron|config|version|completion)\b(?: (?:--[a-z-]+(?:[ =][0-9][0-9a-z]*)?|install|remove|status|check|show))*)`)
+var mention = regexp.MustCompile(`(?m)(?:^|[\s“"(=])(?:/usr/bin/)?multica-rollup ((?:run|backfill|status|doctor|verify|usage|guard|pgcron|config|version|completion)\b(?: (?:--[a-z-]+(?:[ =][0-9][0-9a-z]*)?|install|remove|status|check|show))*)`)
 
 func TestCommandLinesInUnitsCatalogsAndExamplesAreThoseOfTheProgram(t *testing.T) {
 	seen := 0

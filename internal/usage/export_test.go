@@ -1,0 +1,4 @@
+package usage
+
+// Columns is columnsOf, for tests.
+func Columns(s string) int { return columnsOf(s) }
