@@ -176,7 +176,19 @@ func TestGuardFixGoesOnAsSoonAsTheBackendIsStopped(t *testing.T) {
 	u := newUpgrade(t, lab.GenInterrupted, 300)
 	conn, pid := u.holdLock()
 	stopped := make(chan error, 1)
-	time.AfterFunc(time.Second, func() { stopped <- conn.Close(context.Background()) })
+	go func() {
+		// The backend is stopped once the guard has waited for the lock again and again, and so has said so.
+		waits := map[string]bool{}
+		var err error
+		for len(waits) < 8 && err == nil {
+			var vxid string
+			err = u.db.Conn.QueryRow(context.Background(), "select coalesce(min(virtualtransaction), '') from pg_locks where locktype = 'advisory' and not granted").Scan(&vxid)
+			if vxid != "" {
+				waits[vxid] = true
+			}
+		}
+		stopped <- errors.Join(err, conn.Close(context.Background()))
+	}()
 	code, stdout, stderr := u.run(t.Context(), "guard", "--fix")
 	if code != 0 || !strings.Contains(stderr, "waiting for lock 4246, held by pid "+fmt.Sprint(pid)) {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)

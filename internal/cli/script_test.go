@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -37,6 +39,7 @@ func program() {
 //	seed N                fill it with the usage of N tasks
 //	sql STATEMENT         run one statement as superuser; its rows are the stdout
 //	exits CODE COMMAND…   run a command that must end with the code
+//	until N REGEXP FILE   wait until a file that another command writes has N matches
 func TestScripts(t *testing.T) {
 	server := labtest.Server(t)
 	testscript.Run(t, testscript.Params{
@@ -51,6 +54,21 @@ func TestScripts(t *testing.T) {
 				ts.Check(server.CreateDatabase(context.Background(), name, lab.Generation(args[0])))
 				ts.Defer(func() { ts.Check(server.DropDatabase(context.Background(), name)) })
 				ts.Setenv("MULTICA_ROLLUP_DSN", server.DSN(name))
+			},
+			// until COUNT REGEXP FILE: waits until the file has that many matches.
+			"until": func(ts *testscript.TestScript, _ bool, args []string) {
+				count, err := strconv.Atoi(args[0])
+				ts.Check(err)
+				pattern := regexp.MustCompile("(?m)" + args[1])
+				for deadline := time.Now().Add(labtest.Guard); ; time.Sleep(10 * time.Millisecond) {
+					text, err := os.ReadFile(ts.MkAbs(args[2]))
+					if err == nil && len(pattern.FindAll(text, -1)) >= count {
+						return
+					}
+					if time.Now().After(deadline) {
+						ts.Fatalf("%s never had %d of %s:\n%s", args[2], count, args[1], text)
+					}
+				}
 			},
 			"seed": func(ts *testscript.TestScript, _ bool, args []string) {
 				tasks, err := strconv.Atoi(args[0])

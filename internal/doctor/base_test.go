@@ -3,7 +3,6 @@ package doctor_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
@@ -20,13 +19,9 @@ func TestAWellInstallationHasNoFinding(t *testing.T) {
 func TestATableThatIsLockedCannotBeChecked(t *testing.T) {
 	p := newPatient(t, lab.Gen272)
 	p.begin("lock table task_usage_hourly in access exclusive mode")
-	began := time.Now()
-	r := p.examine()
+	r := p.examine() // which returns, though the lock stays
 	if r.Verdict != doctor.Unknown || r.Verdict.ExitCode() != 3 {
 		t.Errorf("verdict %s, want unknown:\n%s", r.Verdict, text(r))
-	}
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("it took %s", took)
 	}
 	if r = p.examine("queue"); r.Verdict != doctor.OK {
 		t.Errorf("what is not locked cannot be checked:\n%s", text(r))

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
 )
 
 // cluster is a server of a test's own, which it may stop and restart.
@@ -133,7 +134,7 @@ func (c *cluster) do(database, sql string) {
 func (c *cluster) await(database, sql string) {
 	c.t.Helper()
 	conn := c.connect(database)
-	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
+	for deadline := time.Now().Add(labtest.Guard); ; time.Sleep(500 * time.Millisecond) {
 		var done bool
 		if err := conn.QueryRow(c.t.Context(), sql).Scan(&done); err != nil {
 			c.t.Fatalf("%s: %v", sql, err)
@@ -271,7 +272,7 @@ func (b *bouncer) start(mode string) {
 	if err := b.process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(labtest.Guard); ; time.Sleep(50 * time.Millisecond) {
 		conn, err := pgx.Connect(t.Context(), b.dsn())
 		if err == nil {
 			_ = conn.Close(t.Context())

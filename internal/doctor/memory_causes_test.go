@@ -10,6 +10,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/cli"
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
@@ -76,7 +77,7 @@ func (p *patient) interrupted(command string, wanted func(state.Memory, *state.P
 		ended <- cli.Run(ctx, args, strings.NewReader(""), &out, &out)
 	}()
 	store := p.store()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(labtest.Guard); ; time.Sleep(5 * time.Millisecond) {
 		m, err := store.Load()
 		place, perr := store.LoadPlace()
 		if err == nil && perr == nil && wanted(m, place) {

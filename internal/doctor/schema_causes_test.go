@@ -255,7 +255,7 @@ func (p *patient) work(application string) {
 // await waits until a query returns true.
 func (p *patient) await(sql string, args ...any) {
 	p.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(labtest.Guard); ; time.Sleep(10 * time.Millisecond) {
 		var done bool
 		if p.get(&done, sql, args...); done {
 			return

@@ -26,11 +26,11 @@ func Drain(h slog.Handler) {
 		return
 	}
 	if sink, ok := native.sink.(*nativeSink); ok {
-		sink.drain()
+		sink.drain(drainTimeout)
 	}
 }
 
-func (s *nativeSink) drain() {
+func (s *nativeSink) drain(atMost time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == nil {
@@ -40,7 +40,7 @@ func (s *nativeSink) drain() {
 	if err != nil {
 		return // closed: nothing is waited for
 	}
-	for deadline := time.Now().Add(drainTimeout); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(atMost); time.Now().Before(deadline); {
 		unread := 0
 		err := raw.Control(func(fd uintptr) {
 			if n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -115,7 +114,12 @@ func TestEnginesWaitForTheLockAndGiveUp(t *testing.T) {
 	other := db.Connect(t)
 	exec(t, other, "select pg_advisory_lock(4246)")
 	go func() {
-		time.Sleep(1200 * time.Millisecond)
+		// Once the comparison has tried to have it.
+		for waits := false; !waits; {
+			if err := db.Conn.QueryRow(context.Background(), "select exists (select from pg_stat_activity where application_name = 'multica-rollup/test' and query like '%advisory%')").Scan(&waits); err != nil {
+				return
+			}
+		}
 		_, _ = other.Exec(context.Background(), "select pg_advisory_unlock(4246)") // the comparison then fails the test
 	}()
 	r, err := compareEngines(t, db, 2)

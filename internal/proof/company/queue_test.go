@@ -102,7 +102,7 @@ func (c *company) count(sql string) (n int) {
 
 func (c *company) await(what string, fn func() error) {
 	c.t.Helper()
-	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(labtest.Guard); ; time.Sleep(20 * time.Millisecond) {
 		err := fn()
 		if err == nil {
 			return
