@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -42,8 +43,7 @@ func (l *loader) resolveDSN(loaded *Loaded, layers [][]setting) {
 	if !found {
 		return
 	}
-	text = strings.TrimSpace(text)
-	if text == "" {
+	if strings.Trim(text, " \t\r\n\ufeff") == "" {
 		l.faults.add(problem.Config, loaded.Origin["dsn"], dsnHint(l.file), "the DSN is empty")
 		return
 	}
@@ -148,10 +148,9 @@ func dsnHint(path string) string {
 // credential:NAME where the DSN names files.
 func (l *loader) withCredentials(text, origin string) string {
 	parsed, err := dsn.Parse(text)
-	if err != nil {
-		l.faults.add(problem.Config, origin, "in a URL, write special characters of the password as %XX: @ is %40, : is %3A, / is %2F",
-			"the DSN is %v", err)
-		return text
+	if fault, ok := errors.AsType[*dsn.Fault](err); ok {
+		l.faults.add(problem.Config, origin, fault.Hint, "the DSN %s", fault.Reason)
+		return ""
 	}
 	mapped, err := parsed.Map(func(key, value string) (string, error) {
 		name, ok := strings.CutPrefix(value, credentialPrefix)
@@ -164,8 +163,8 @@ func (l *loader) withCredentials(text, origin string) string {
 		}
 		return value, nil
 	})
-	if err != nil || mapped.String() == parsed.String() {
-		return text
+	if err != nil {
+		return "" // the function above has no error
 	}
 	return mapped.Reveal()
 }

@@ -4,18 +4,12 @@
 package dsn
 
 import (
-	"errors"
 	"net/url"
-	"slices"
 	"strings"
 )
 
 // Mask stands where a secret was.
 const Mask = "xxxxx"
-
-// ErrMalformed is all that Parse tells: any more would quote the string, and a
-// mistyped DSN may hold its password anywhere.
-var ErrMalformed = errors.New("neither a well-formed postgres:// URL nor keyword=value pairs")
 
 // DSN is a connection string. Its String is safe to show.
 type DSN struct {
@@ -30,19 +24,37 @@ type part struct {
 	value string // decoded
 }
 
-func (p part) secret() bool { return p.key == "password" || p.key == "sslpassword" }
+// secret tells whether the value is never shown. A keyword that nobody knows may be a slip in a password's.
+func (p part) secret() bool {
+	k, known := LookUp(p.key)
+	return p.key != "" && (!known || k.Secret)
+}
 
-// Parse takes s apart. The error is ErrMalformed.
-func Parse(s string) (DSN, error) {
-	if strings.ContainsRune(s, 0) {
-		return DSN{}, ErrMalformed
+// Parse takes a connection string apart: libpq's forms, and those of other tools
+// whose meaning is certain. Every error is a *Fault, which quotes nothing of it.
+func Parse(text string) (DSN, error) {
+	text, wrong := unwrap(text)
+	if wrong != nil {
+		return DSN{}, wrong
 	}
-	for _, scheme := range []string{"postgres://", "postgresql://"} {
-		if rest, ok := strings.CutPrefix(s, scheme); ok {
-			return parseURL(scheme, rest)
+	name, rest, wrong := scheme(text)
+	var d DSN
+	switch {
+	case wrong != nil:
+	case name != "":
+		d, wrong = parseURL(name, rest)
+	default:
+		if wrong = otherForms(text); wrong == nil {
+			d, wrong = parseKeywords(text)
 		}
 	}
-	return parseKeywords(s)
+	if wrong == nil {
+		wrong = d.check()
+	}
+	if wrong != nil {
+		return DSN{}, wrong
+	}
+	return d, nil
 }
 
 // String returns the DSN with its secrets masked.
@@ -113,149 +125,24 @@ func (d DSN) quote(value string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 }
 
-// Redact masks the DSN's secrets wherever they stand in text.
-func (d DSN) Redact(text string) string {
-	var public, secrets []string
-	for _, p := range d.parts {
-		switch {
-		case p.secret():
-			secrets = append(secrets, p.value, p.text)
-		case p.key != "":
-			public = append(public, p.value)
-		}
-	}
-	return redact(text, secrets, public)
-}
-
-// Redact masks secret in text, as it is and as a URL writes it. A secret that
-// can also be read in public (a password like the role's name is a common
-// default) is masked only where it stands as a password: else every line about
-// that role would be unreadable, and would tell the secret by what it hides.
-func Redact(text, secret string, public ...string) string {
-	return redact(text, []string{secret}, public)
-}
-
-// redact replaces in one pass: what it has masked is not looked at again.
-func redact(text string, secrets, public []string) string {
-	known := strings.Join(public, "\n")
-	var forms, replacements []string
-	for _, secret := range secrets {
-		if strings.Contains(Mask, secret) {
-			continue // no secret, or one that the mask itself would tell
-		}
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
-			if !slices.Contains(forms, form) {
-				forms = append(forms, form)
-			}
-		}
-	}
-	// The longest first, so that no form hides a part of another.
-	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
-	for _, form := range forms {
-		if !strings.Contains(known, form) {
-			replacements = append(replacements, form, Mask)
-			continue
-		}
-		for _, around := range [][2]string{{":", "@"}, {"password=", ""}, {"password='", "'"}} {
-			replacements = append(replacements, around[0]+form+around[1], around[0]+Mask+around[1])
-		}
-	}
-	return strings.NewReplacer(replacements...).Replace(text)
-}
-
-// parseURL follows libpq: [user[:password]@][host[:port],…][/database][?key=value&…].
-func parseURL(scheme, rest string) (DSN, error) {
-	d := DSN{url: true, parts: []part{{text: scheme}}}
-	ok := true
-	add := func(key, text string) {
-		value, decoded := decode(text)
-		ok = ok && decoded
-		d.parts = append(d.parts, part{text: text, key: key, value: value})
-	}
-	punctuation := func(text string) { d.parts = append(d.parts, part{text: text}) }
-
-	if at := strings.IndexAny(rest, "@/"); at >= 0 && rest[at] == '@' {
-		user, password, hasPassword := strings.Cut(rest[:at], ":")
-		add("user", user)
-		if hasPassword {
-			punctuation(":")
-			add("password", password)
-		}
-		punctuation("@")
-		rest = rest[at+1:]
-	}
-	rest, query, hasQuery := strings.Cut(rest, "?")
-	authority, database, hasDatabase := strings.Cut(rest, "/")
-	// An @ that is left is most likely part of a password that was not escaped.
-	if strings.ContainsRune(authority, '@') || strings.ContainsRune(database, '@') || !plausibleHosts(authority) {
-		return DSN{}, ErrMalformed
-	}
-	add("host", authority)
-	if hasDatabase {
-		punctuation("/")
-		add("dbname", database)
-	}
-	if hasQuery {
-		separator := "?"
-		for pair := range strings.SplitSeq(query, "&") {
-			key, value, hasValue := strings.Cut(pair, "=")
-			name, decoded := decode(key)
-			if !decoded || !hasValue && pair != "" {
-				return DSN{}, ErrMalformed
-			}
-			punctuation(separator + key)
-			if hasValue {
-				punctuation("=")
-				add(name, value)
-			}
-			separator = "&"
-		}
-	}
-	if !ok {
-		return DSN{}, ErrMalformed
-	}
-	return d, nil
-}
-
-// decode reads a piece of a URL as libpq does: spaces around it do not count, and inside it are refused.
-func decode(text string) (string, bool) {
-	text = strings.Trim(text, " ")
-	value, err := url.PathUnescape(text)
-	return value, err == nil && !strings.Contains(text, " ")
-}
-
-// plausibleHosts tells whether each host's port is a number: a password with an
-// unescaped character ends up there.
-func plausibleHosts(hosts string) bool {
-	if strings.Count(hosts, "[") != strings.Count(hosts, "]") {
-		return false // libpq lets an IPv6 address hold what ends a host elsewhere; none does
-	}
-	for host := range strings.SplitSeq(hosts, ",") {
-		if end := strings.LastIndexByte(host, ']'); end >= 0 {
-			host = host[end+1:]
-		}
-		if _, port, ok := strings.Cut(host, ":"); ok && strings.Trim(port, "0123456789") != "" {
-			return false
-		}
-	}
-	return true
-}
-
 const spaces = " \t\n\r\v\f"
 
 // parseKeywords follows libpq: key = value pairs, values in single quotes where
 // they hold spaces, a backslash before what is to be taken literally.
-func parseKeywords(s string) (DSN, error) {
+func parseKeywords(s string) (DSN, *Fault) {
 	d := DSN{}
 	for s = strings.TrimLeft(s, spaces); s != ""; s = strings.TrimLeft(s, spaces) {
 		key, rest, found := strings.Cut(s, "=")
 		key = strings.TrimRight(key, spaces)
 		if !found || key == "" || strings.ContainsAny(key, spaces) {
-			return DSN{}, ErrMalformed
+			if len(d.parts) == 0 {
+				return DSN{}, noForm()
+			}
+			return DSN{}, fault(hintQuote, "has something after setting %d that is no keyword=value pair", d.settings())
 		}
 		text, value, remainder, ok := keywordValue(strings.TrimLeft(rest, spaces))
 		if !ok {
-			return DSN{}, ErrMalformed
+			return DSN{}, fault(hintQuote, "has a value without its closing quote, in setting %d", d.settings()+1)
 		}
 		if len(d.parts) > 0 {
 			d.parts = append(d.parts, part{text: " "})

@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -47,8 +48,13 @@ func TestMalformedStringsAreRefusedWithoutQuotingThem(t *testing.T) {
 		"postgres://u:s3/cr3t@h/d", "postgres://u:s3@cr3t@h/d", "postgres://u:%zz@h/d", "postgres://h:s3cr3t/d",
 		"postgres://u@h/d?s3cr3t", "mysql://u:s3cr3t@h/d",
 	} {
-		if parsed, err := Parse(text); err != ErrMalformed {
+		parsed, err := Parse(text)
+		if !errors.Is(err, ErrMalformed) {
 			t.Errorf("%q: %v, %v", text, parsed, err)
+			continue
+		}
+		if said := err.Error() + err.(*Fault).Hint; strings.Contains(said, "cr3t") || err.(*Fault).Hint == "" {
+			t.Errorf("%q: %s", text, said)
 		}
 	}
 }
@@ -136,7 +142,11 @@ func FuzzTheDriversPasswordIsKnown(f *testing.F) {
 		if again.String() != parsed.String() {
 			t.Errorf("%q is shown as %q, then as %q", text, parsed, again)
 		}
-		config, err := pgx.ParseConfig(text)
+		settings, err := parsed.Driver()
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := pgx.ParseConfig(settings.Text)
 		if err != nil || config.Password == "" {
 			return
 		}

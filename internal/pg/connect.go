@@ -2,9 +2,7 @@ package pg
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"slices"
 	"strconv"
@@ -32,16 +30,6 @@ const (
 	cancelDeadline = 5 * time.Second
 )
 
-// clientOnly are connection keywords that libpq, newDialer or a connection pool
-// of pgx handles on the client's side and that pgx would send on to the server,
-// which refuses them. A DSN shared with other programs may hold them.
-var clientOnly = []string{
-	"fallback_application_name", "gssencmode", "keepalives", "keepalives_count",
-	"keepalives_idle", "keepalives_interval", "sslcompression", "tcp_user_timeout",
-	"pool_health_check_period", "pool_max_conn_idle_time", "pool_max_conn_lifetime",
-	"pool_max_conn_lifetime_jitter", "pool_max_conns", "pool_min_conns", "pool_min_idle_conns",
-}
-
 // Connector opens connections to one database.
 type Connector struct {
 	config   *pgx.ConnConfig
@@ -55,23 +43,43 @@ type Connector struct {
 // besides what the DSN itself holds. Errors are of package problem and never
 // quote the DSN.
 func NewConnector(conn, application string) (*Connector, error) {
-	config, err := pgx.ParseConfig(conn)
+	parsed, err := dsn.Parse(conn)
+	if err != nil {
+		return nil, unusable(err)
+	}
+	settings, err := parsed.Driver()
+	if err != nil {
+		return nil, unusable(err)
+	}
+	if err := checkFiles(parsed); err != nil {
+		return nil, err
+	}
+	config, err := pgx.ParseConfig(settings.Text)
 	if err != nil {
 		return nil, explainParse(err)
 	}
-	dialer, err := newDialer(config.RuntimeParams)
+	// A service file may hold what a DSN may; of that, the driver makes settings of the server.
+	for key, value := range config.RuntimeParams {
+		if k, known := dsn.LookUp(key); known && k.Handling != dsn.Passed {
+			delete(config.RuntimeParams, key)
+			if _, own := settings.Keepalives[key]; !own {
+				settings.Keepalives[key] = value
+			}
+		}
+	}
+	dialer, err := newDialer(settings.Keepalives)
 	if err != nil {
 		return nil, err
 	}
+	limitTLS(config, settings)
 	patience := defaultPatience()
 	config.DialFunc = dial(dialer, &patience)
-	for _, key := range clientOnly {
-		delete(config.RuntimeParams, key)
-	}
 	config.RuntimeParams["application_name"] = application
 	// Results come as text, which the driver reads in this style only, whatever the
 	// role or the database is set to. PgBouncer knows this parameter by itself.
 	config.RuntimeParams["datestyle"] = "ISO"
+	// So is text in UTF-8, whatever client_encoding the role has.
+	config.RuntimeParams["client_encoding"] = "UTF8"
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = defaultConnectTimeout
 	}
@@ -80,6 +88,9 @@ func NewConnector(conn, application string) (*Connector, error) {
 	config.LookupFunc = func(ctx context.Context, host string) ([]string, error) {
 		ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
 		defer cancel()
+		if addresses := settings.Addresses[host]; len(addresses) > 0 {
+			return addresses, nil
+		}
 		return lookup(ctx, host)
 	}
 	// Unnamed statements and no caches: behind PgBouncer in transaction mode the
@@ -150,49 +161,4 @@ func target(config *pgx.ConnConfig) string {
 
 func address(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
-}
-
-// parseFaults are the library's own texts for a DSN it cannot use, with ours.
-// Only these are told: its full text quotes the DSN, masked as well as it can
-// guess, and a mistyped DSN may hold the password anywhere.
-var parseFaults = []struct{ theirs, ours string }{
-	{"failed to parse as URL", "it is not a well-formed URL"},
-	{"failed to parse as keyword/value", "it is neither a URL nor keyword=value pairs"},
-	{"invalid port", "the port is not a number from 1 to 65535"},
-	{"could not match", "the number of ports does not match the number of hosts"},
-	{"failed to read service", "the service it names is not in the service file, or that file cannot be read"},
-	{"invalid connect_timeout", "connect_timeout is not a number of seconds"},
-	{"unknown target_session_attrs value", "target_session_attrs is none of any, read-write, read-only, primary, standby, prefer-standby"},
-	{"failed to configure TLS", "its TLS settings cannot be used (sslmode is one of disable, allow, prefer, require, verify-ca, verify-full)"},
-	{"unknown channel_binding value", "channel_binding is none of disable, prefer, require"},
-	{"invalid sslcertmode", "sslcertmode is none of disable, allow, require"},
-	{"invalid require_auth", "require_auth names an unknown method"},
-	{"invalid min_protocol_version", "min_protocol_version is none of 3.0, 3.2, latest"},
-	{"invalid max_protocol_version", "max_protocol_version is none of 3.0, 3.2, latest"},
-	{"min_protocol_version cannot", "min_protocol_version is greater than max_protocol_version"},
-	{"invalid default_query_exec_mode", "default_query_exec_mode is unknown; leave it out, since this program sets its own"},
-	{"cannot parse statement_cache_capacity", "statement_cache_capacity is not a number"},
-	{"cannot parse description_cache_capacity", "description_cache_capacity is not a number"},
-}
-
-const dsnHint = "write it as postgres://USER:PASSWORD@HOST:5432/DATABASE, with %XX for special characters in the password, or as host=HOST user=USER dbname=DATABASE"
-
-// explainParse tells what is wrong with a DSN without quoting it. The cause is
-// left out: pgconn.ParseConfigError holds the DSN in an exported field.
-func explainParse(err error) error {
-	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		hint := "name the file by its absolute path"
-		if errors.Is(err, fs.ErrPermission) {
-			hint = "let the user multica-rollup read it, or pass it to the service by LoadCredential=NAME:" + path.Path + " and write credential:NAME"
-		}
-		return problem.New(problem.Config, hint, "the DSN cannot be used: it names the file %s: %v", path.Path, path.Err)
-	}
-	reason := "it cannot be parsed"
-	for _, fault := range parseFaults {
-		if strings.Contains(err.Error(), "`: "+fault.theirs) {
-			reason = fault.ours
-			break
-		}
-	}
-	return problem.New(problem.Config, dsnHint, "the DSN cannot be used: %s", reason)
 }

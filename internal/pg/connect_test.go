@@ -127,7 +127,7 @@ func TestConnectionFailuresAreOneLineWithAHint(t *testing.T) {
 			to("multica") + "the server offers no TLS", "sslmode=disable"},
 		{"peer authentication", fmt.Sprintf("host=%s port=%s user=socket dbname=multica", server.Dir(), port), problem.Permission,
 			"connecting to " + server.Dir() + ":" + port + `/multica: Peer authentication failed for user "socket"`, "named like the system user"},
-		{"unknown parameter", at("postgres", "multica", "frobnicate=1"), problem.Config,
+		{"unknown parameter", at("postgres", "multica", "options=-c%20frobnicate%3D1"), problem.Config,
 			to("multica") + `unrecognized configuration parameter "frobnicate"`, "remove that parameter"},
 		{"several hosts, each with its reason", "postgres://u:" + password + "@127.0.0.1:" + closed + "," + silent + "/d?connect_timeout=1&sslmode=disable", problem.Unreachable,
 			"connecting to 127.0.0.1:" + closed + "," + silent + "/d: no answer in time; connection refused by 127.0.0.1:" + closed, "firewall"},

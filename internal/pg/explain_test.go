@@ -90,10 +90,7 @@ func TestWhatOnlyTheDriverRefusesIsToldWithoutTheDSN(t *testing.T) {
 		{"host=h password=" + password + " require_auth=x", "require_auth names an unknown method", "postgres://"},
 		{"host=h password=" + password + " sslcertmode=x", "sslcertmode is none of .*", "postgres://"},
 		{"host=h password=" + password + " max_protocol_version=4", "max_protocol_version is none of .*", "postgres://"},
-		{"host=h password=" + password + " default_query_exec_mode=x", "default_query_exec_mode is unknown.*", "postgres://"},
 		{"host=h password=" + password + " service=x servicefile=/nonexistent", "the service it names is not in the service file.*", "postgres://"},
-		{"host=h password='" + password, "it is neither a URL nor keyword=value pairs", "postgres://"},
-		{"postgres://u:%zz" + password + "@h/d", "it is not a well-formed URL", "postgres://"},
 	} {
 		_, err := NewConnector(tt.dsn, "multica-rollup/test")
 		if err == nil {
@@ -101,6 +98,21 @@ func TestWhatOnlyTheDriverRefusesIsToldWithoutTheDSN(t *testing.T) {
 			continue
 		}
 		checkProblem(t, err, problem.Config, "the DSN cannot be used: "+tt.line, tt.hint)
+	}
+}
+
+func TestAMalformedDSNIsToldWithoutIt(t *testing.T) {
+	for _, tt := range []struct{ dsn, line, hint string }{
+		{"host=h password='" + password, "has a value without its closing quote, in setting 2", "single quotes"},
+		{"postgres://u:%zz" + password + "@h/d", "is no well-formed URL: it holds a space, or a % without .*", "%XX"},
+		{"host=h passwd=" + password, `has an unknown keyword, setting 2 \(did you mean password\?\)`, "man multica-rollup.toml"},
+		{"host=h requirepeer=" + password, "has requirepeer, which asks for .*", "remove requirepeer"},
+	} {
+		if _, err := NewConnector(tt.dsn, "multica-rollup/test"); err == nil {
+			t.Errorf("%s was accepted", tt.line)
+		} else {
+			checkProblem(t, err, problem.Config, "the DSN "+tt.line, tt.hint)
+		}
 	}
 }
 

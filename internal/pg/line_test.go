@@ -183,5 +183,5 @@ func TestAPeerThatVanishedIsGivenUpByTheKernel(t *testing.T) {
 		Close(t.Context(), conn)
 	}
 	_, err := NewConnector(server.TCPDSN("postgres")+"?tcp_user_timeout=9s", "multica-rollup/test")
-	checkProblem(t, err, problem.Config, "the DSN cannot be used: tcp_user_timeout is not a number", "whole number")
+	checkProblem(t, err, problem.Config, "the DSN has a value of tcp_user_timeout that is not a number", "whole number")
 }
