@@ -55,7 +55,7 @@ func (d DSN) check() *Fault {
 				suggestion = " (did you mean " + near + "?)"
 			}
 			return fault("write the keywords as libpq has them: man multica-rollup.toml lists them", "has an unknown keyword, setting %d%s", n, suggestion)
-		case k.Handling == Refused && p.value != "" && !slices.Contains(k.harmless, p.value):
+		case k.refuses(p.value):
 			return fault(k.Instead, "has %s, which %s", k.Name, k.Reason)
 		}
 		switch p.key {

@@ -179,6 +179,32 @@ const (
 	utc         = "this program sets the style of times itself"
 )
 
+// refuses says whether a value of the keyword asks for what is not supported.
+func (k Keyword) refuses(value string) bool {
+	return k.Handling == Refused && value != "" && !slices.Contains(k.harmless, value)
+}
+
+// FromElsewhere says what is wrong with a keyword that came from a service file
+// or the environment, where nothing is translated; nil where nothing is, also
+// where the keyword is unknown. The error is a *Fault.
+func FromElsewhere(name, value string) error {
+	k, known := LookUp(name)
+	switch {
+	case !known:
+		return nil
+	case k.refuses(value):
+		return fault(k.Instead, "is completed by a service file or the environment with %s, which %s", k.Name, k.Reason)
+	case k.Handling == Translated && !ofSocket(name):
+		return fault("remove it there, and write it in the DSN", "is completed by a service file or the environment with %s, which counts in the DSN alone", k.Name)
+	}
+	return nil
+}
+
+// ofSocket says whether a keyword sets an option of the socket, which is so wherever it comes from.
+func ofSocket(name string) bool {
+	return strings.HasPrefix(name, "keepalives") || name == "tcp_user_timeout"
+}
+
 // Keywords returns every keyword that a DSN may hold, libpq's first.
 func Keywords() []Keyword { return slices.Clone(keywords) }
 

@@ -60,6 +60,9 @@ func NewConnector(conn, application string) (*Connector, error) {
 	}
 	// A service file may hold what a DSN may; of that, the driver makes settings of the server.
 	for key, value := range config.RuntimeParams {
+		if err := dsn.FromElsewhere(key, value); err != nil {
+			return nil, unusable(err)
+		}
 		if k, known := dsn.LookUp(key); known && k.Handling != dsn.Passed {
 			delete(config.RuntimeParams, key)
 			if _, own := settings.Keepalives[key]; !own {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -365,5 +366,25 @@ func TestCancelledContextStopsTheStatementOnTheServer(t *testing.T) {
 	cancel()
 	if _, err := connector.Connect(ctx); !errors.Is(err, context.Canceled) || problem.HintOf(err) != "" {
 		t.Errorf("Connect() = %v, want the context's error", err)
+	}
+}
+
+func TestAServiceFileIsHeldToTheSameKeywords(t *testing.T) {
+	for line, want := range map[string]string{
+		"sslcrl=/etc/ssl/crl.pem": "sslcrl, which names a revocation list", "requirepeer=postgres": "requirepeer, which asks for the owner",
+		"hostaddr=127.0.0.2": "hostaddr, which counts in the DSN alone", "gssencmode=require": "gssencmode, which asks for encryption",
+		"gssencmode=disable": "", "keepalives_idle=30": "", "load_balance_hosts=random": "",
+	} {
+		file := filepath.Join(t.TempDir(), "services")
+		if err := os.WriteFile(file, []byte("[multica]\nhost=127.0.0.1\npassword=s3cret\n"+line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := NewConnector("service=multica servicefile="+file, "multica-rollup/test")
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", line, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || problem.KindOf(err) != problem.Config || problem.HintOf(err) == ""):
+			t.Errorf("%s: error %v, want a refusal with %q", line, err, want)
+		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/cli"
 	"github.com/multica-rollup/multica-rollup/internal/config"
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 )
 
 // page returns a manual page as its reader sees it: dashes for escaped ones.
@@ -155,5 +156,22 @@ func TestManualOfTheServiceNamesUnitsThatAreShipped(t *testing.T) {
 		if _, err := os.Stat("../../systemd/" + unit); err != nil {
 			t.Errorf("%s: %v", unit, err)
 		}
+	}
+}
+
+func TestTheManualListsEveryKeywordOfADSNByWhatBecomesOfIt(t *testing.T) {
+	text := page(t, "multica-rollup.toml.5")
+	parts := map[string]string{"used": part(t, text, ".SS Used"), "no effect": part(t, text, ".SS Without effect"), "refused": part(t, text, ".SS Refused")}
+	listed := 0
+	for _, p := range parts {
+		listed += strings.Count(p, ".BR ")
+	}
+	for _, k := range dsn.Keywords() {
+		if !strings.Contains(parts[k.Handling.String()], ".BR "+k.Name+" ") {
+			t.Errorf("%s is not listed under %q", k.Name, k.Handling)
+		}
+	}
+	if n := len(dsn.Keywords()); listed != n {
+		t.Errorf("%d keywords are listed, there are %d", listed, n)
 	}
 }
