@@ -1,9 +1,9 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +15,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/multica-rollup/multica-rollup/internal/files"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
@@ -40,10 +41,6 @@ type Loaded struct {
 	Origin   map[string]string // for each key: "default", "file:line", a variable or a flag
 	Warnings []string          // what works but should not stay so
 }
-
-// maxFile bounds what is read as a configuration or a secret: a device or a log
-// file named by mistake must not fill the memory.
-const maxFile = 1 << 20
 
 // NoFile is what the packaged units pass as the credential rollup.toml where its
 // source does not exist (SetCredential=): without it they would end before the
@@ -172,34 +169,15 @@ func credentialSource(path string) string {
 	return DefaultPath
 }
 
-// read returns the content and the permission bits of a file.
+// read returns the content and the permission bits of a file, without the byte
+// order mark that some editors put before it.
 func read(path string) ([]byte, fs.FileMode, error) {
-	file, err := os.Open(path)
+	content, info, err := files.Read(path)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, 0, err
-	}
-	if info.IsDir() {
-		return nil, 0, errDirectory
-	}
-	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err != nil {
-		return nil, 0, err
-	}
-	if len(content) > maxFile {
-		return nil, 0, errTooLarge
-	}
-	return content, info.Mode().Perm(), nil
+	return bytes.TrimPrefix(content, []byte("\ufeff")), info.Mode().Perm(), nil
 }
-
-var (
-	errDirectory = errors.New("it is a directory, not a file")
-	errTooLarge  = fmt.Errorf("it is larger than %d bytes", maxFile)
-)
 
 // unreadable notes why a file could not be read; what says what was wanted of it.
 func (l *loader) unreadable(path, what string, err error) {

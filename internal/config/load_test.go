@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -238,7 +239,7 @@ func TestDirectoryAndDeviceAsAFile(t *testing.T) {
 		t.Errorf("Load() = %v, want %q", err, want)
 	}
 	_, err = Load(Options{Path: "/dev/zero", Explicit: true})
-	if want := "reading the configuration: /dev/zero: it is larger than 1048576 bytes"; err == nil || !strings.HasPrefix(err.Error(), want) {
+	if want := "reading the configuration: /dev/zero: it is a device, not a file"; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("Load() = %v, want %q", err, want)
 	}
 	if _, err := Load(Options{Path: "/dev/null", Explicit: true, Env: []string{"PGHOST=db"}}); err != nil {
@@ -273,6 +274,37 @@ func TestPasswordInAFileThatOthersCanReadIsAWarning(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, loaded.Warnings); diff != "" {
 			t.Errorf("mode %04o, %s: warnings (-want +got):\n%s", tt.mode, tt.text, diff)
+		}
+	}
+}
+
+func TestAByteOrderMarkAndWindowsLineEndsAreNoFault(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rollup.toml")
+	text := "\ufeffdsn = \"host=/var/run/postgresql dbname=multica user=multica-rollup\"\r\n\r\n[walk]\r\nslice_target = \"1s\"\r\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Load(Options{Path: path, Explicit: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "host=/var/run/postgresql dbname=multica user=multica-rollup"; l.Config.DSN != want || l.Config.Walk.SliceTarget != time.Second {
+		t.Errorf("dsn %q, slice_target %s", l.Config.DSN, l.Config.Walk.SliceTarget)
+	}
+}
+
+func TestANamedPipeInPlaceOfAFileIsAnErrorAtOnce(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "rollup.toml")
+	if err := os.WriteFile(file, []byte("dsn_file = \""+pipe+"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, file} { // nobody ever writes to it
+		if _, err := Load(Options{Path: path, Explicit: true}); err == nil || !strings.Contains(err.Error(), "it is a named pipe, not a file") {
+			t.Errorf("%s: error %v", path, err)
 		}
 	}
 }
