@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 )
@@ -188,10 +187,10 @@ func (c cause) treat(t *testing.T, h *host) {
 	h.must(t, c.make)
 	c.mendOn(t, h)
 	for before, next := c.id, c.then; next != nil; before, next = next.id, next.then {
-		h.until(t, time.Minute, "multica-rollup doctor --only "+before) // a server, say, takes a moment to start
+		h.until(t, "multica-rollup doctor --only "+before) // a server, say, takes a moment to start
 		next.mendOn(t, h)
 	}
-	h.until(t, time.Minute, doctorOf(c.of))
+	h.until(t, doctorOf(c.of))
 	h.must(t, ":\n"+c.undo+"\n"+c.prove)
 	h.becomesWell(t)
 }
@@ -252,7 +251,7 @@ func (h *host) findings(t *testing.T, config string) []doctor.Finding {
 // becomesWell waits until doctor finds nothing: what a fix starts may take a moment.
 func (h *host) becomesWell(t *testing.T) {
 	t.Helper()
-	h.until(t, time.Minute, "multica-rollup doctor")
+	h.until(t, "multica-rollup doctor")
 }
 
 // isGoneAfterReboot: a timer that runs and is not enabled is a cause that shows only later.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 )
@@ -68,7 +67,7 @@ func rollsUpBoth(t *testing.T, h *host) {
 	h.must(t, "install -m 0600 "+configFile+" "+acmeFile+"; sed -i 's/dbname=multica /dbname=acme /' "+acmeFile)
 	h.must(t, "systemctl enable --now "+timer+" "+acmeTimer)
 	for _, unit := range []string{service, acmeService} {
-		h.until(t, 45*time.Second, "journalctl -q --no-pager -u "+unit+" MESSAGE_ID="+journal.RunFinished.UUID()+" | grep -q .")
+		h.until(t, "journalctl -q --no-pager -u "+unit+" MESSAGE_ID="+journal.RunFinished.UUID()+" | grep -q .")
 		finished := having(h.journal(t, unit, ""), journal.RunFinished.UUID())
 		if got, want := finished[0].get("MULTICA_ROLLUP_DATABASE"), map[string]string{service: "/multica", acmeService: "/acme"}[unit]; !strings.HasSuffix(got, want) {
 			t.Errorf("%s rolled up %q, want %s", unit, got, want)
@@ -139,12 +138,12 @@ func resumesInstance(t *testing.T, h *host) {
 	slow := "/etc/systemd/system/multica-rollup-backfill@.service.d/slow.conf"
 	h.file(t, slow, "[Service]\nEnvironment=MULTICA_ROLLUP_BACKFILL_SLEEP_BETWEEN_SLICES=5s\n")
 	h.must(t, "systemctl daemon-reload; systemctl start "+acmeBackfill)
-	h.until(t, 30*time.Second, "find "+stateDir+"/acme -name '*.backfill.json' | grep -q .")
+	h.until(t, "find "+stateDir+"/acme -name '*.backfill.json' | grep -q .")
 	h.must(t, "rm -r $(dirname "+slow+")")
 	if err := h.Reboot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.until(t, 60*time.Second, "journalctl -q --no-pager -b -u "+acmeBackfill+" MESSAGE_ID="+journal.BackfillFinished.UUID()+" | grep -q .")
+	h.until(t, "journalctl -q --no-pager -b -u "+acmeBackfill+" MESSAGE_ID="+journal.BackfillFinished.UUID()+" | grep -q .")
 	wantAcme(t, h)
 	h.want(t, "find "+stateDir+" -name '*.backfill.json'", "")
 	h.want(t, "systemctl is-active "+timer+" "+acmeTimer+" | sort -u", "active")

@@ -109,7 +109,9 @@ func (c cron) schedules(t *testing.T, h *host) {
 	if now := c.sql(t, h, "SELECT jobid FROM cron.job"); now != id {
 		t.Errorf("installing it again makes job %s of job %s", now, id)
 	}
-	if said := h.must(t, "sudo multica-rollup pgcron status"); !strings.Contains(said, "no run yet") {
+	// Its first run may come at any moment: every fifth minute.
+	said := h.must(t, "sudo multica-rollup pgcron status")
+	if !strings.Contains(said, "no run yet") && c.sql(t, h, "SELECT count(*) FROM cron.job_run_details WHERE jobid = "+id) == "0" {
 		t.Errorf("before its first run status prints:\n%s", said)
 	}
 }
@@ -118,9 +120,11 @@ func (c cron) runs(t *testing.T, h *host) {
 	damage(t, h)
 	// The database's function leaves what was queued in the last five minutes for later.
 	sql(t, h, "UPDATE task_usage_hourly_dirty SET enqueued_at = now() - interval '1 hour'")
+	// A run of before, at a fifth minute, is not the one to wait for.
+	c.sql(t, h, "DELETE FROM cron.job_run_details")
 	// The administrator is in a hurry.
 	c.sql(t, h, "SELECT cron.alter_job(jobid, schedule := '* * * * *') FROM cron.job")
-	h.until(t, 75*time.Second, "sudo multica-rollup pgcron status | grep -q ' succeeded in '")
+	h.until(t, "sudo multica-rollup pgcron status | grep -q ' succeeded in '")
 	wantOracle(t, h)
 	var status struct {
 		Job  struct{ Database, User string }

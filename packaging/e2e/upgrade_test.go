@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"testing"
-	"time"
 )
 
 // TestStoppedUpgrade is the way on for who upgrades Multica from v0.3.4 and is stopped by migration 103.
@@ -31,9 +30,9 @@ func guardRefuses(t *testing.T, h *host) {
 
 func guardPasses(t *testing.T, h *host) {
 	h.must(t, "systemctl start "+backfill)
-	h.until(t, time.Minute, "multica-rollup guard")
+	h.until(t, "multica-rollup guard")
 	h.must(t, "cd /; runuser -u postgres -- multica-lab guard --dsn '"+ownersDSN+"'")
-	h.until(t, 10*time.Second, "! systemctl is-active --quiet "+backfill)
+	h.until(t, "! systemctl is-active --quiet "+backfill)
 	h.want(t, "systemctl is-failed "+backfill, "inactive")
 	wantOracle(t, h)
 }
