@@ -3,17 +3,14 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"github.com/multica-rollup/multica-rollup/internal/spelling"
 )
 
 // didYouMean returns " (did you mean …?)" for the candidate nearest to word, ""
 // where none is near.
 func didYouMean(word string, candidates []string) string {
-	best, distance := "", len(word)/3+2
-	for _, candidate := range candidates {
-		if d := editDistance(strings.ToLower(word), strings.ToLower(candidate)); d < distance {
-			best, distance = candidate, d
-		}
-	}
+	best := spelling.Nearest(word, candidates, len(word)/3+2)
 	if best == "" {
 		return ""
 	}
@@ -43,25 +40,4 @@ func keyNames() []string {
 		names = append(names, k.name)
 	}
 	return names
-}
-
-// editDistance is Levenshtein's, in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -3,6 +3,8 @@ package dsn
 import (
 	"slices"
 	"strings"
+
+	"github.com/multica-rollup/multica-rollup/internal/spelling"
 )
 
 // Handling says what becomes of a keyword of a DSN.
@@ -234,36 +236,11 @@ func nearest(name string) string {
 	if meant, ok := misnomers[lower]; ok {
 		return meant
 	}
-	best, distance := "", len(lower)/3+1
+	var offered []string
 	for _, k := range keywords {
-		if k.Foreign || k.Handling == Refused || k.Handling == NoEffect {
-			continue
-		}
-		if d := editDistance(lower, k.Name); d < distance {
-			best, distance = k.Name, d
+		if !k.Foreign && k.Handling != Refused && k.Handling != NoEffect {
+			offered = append(offered, k.Name)
 		}
 	}
-	return best
-}
-
-// editDistance returns how many bytes have to be inserted, deleted, or replaced
-// to make one word the other (Levenshtein's distance).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return spelling.Nearest(lower, offered, len(lower)/3+1)
 }
