@@ -130,6 +130,15 @@ func TestGoreleaserMakesTheSamePackages(t *testing.T) {
 	}
 }
 
+// A file without a mode has that of the checkout, which follows the umask of who builds.
+func TestEveryPackagedFileHasAModeOfItsOwn(t *testing.T) {
+	for _, c := range nfpm(t).Contents {
+		if c.Type != "symlink" && c.FileInfo.Mode == 0 {
+			t.Errorf("%s (%s) has no mode in packaging/nfpm.yaml", c.Dst, c.Packager)
+		}
+	}
+}
+
 func TestGoreleaserBuildsWithTheSameFlags(t *testing.T) {
 	var releaser goreleaserFile
 	read(t, ".goreleaser.yaml", &releaser)
