@@ -182,7 +182,9 @@ func dataCauses() []cause {
 			make: func(p *patient) {
 				p.unroll()
 				p.configure()
-				p.cli("multica-rollup --config " + p.configPath() + " backfill --months-back 1 --force-partial")
+				// By days, not by calendar months: the patient's history has sixty days, and two months may have more.
+				from := time.Now().UTC().AddDate(0, 0, -30).Format(time.DateOnly)
+				p.cli("multica-rollup --config " + p.configPath() + " backfill --from " + from + " --force-partial")
 			},
 		}, {
 			name: "a stamp before we ever ran", id: "watermark-moved", verdict: doctor.Warning, fix: " backfill",
