@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
@@ -52,11 +53,11 @@ type guardView struct {
 	SchemaVersion int    `json:"schema_version"`
 	Target        string `json:"target"`
 	pipeline.Guard
-	TrailsSeconds float64      `json:"trails_seconds"`
-	Verdict       string       `json:"verdict"`            // one line
-	Lock          string       `json:"lock,omitempty"`     // who holds lock 4246
-	Backfill      *state.Place `json:"backfill,omitempty"` // place of an unfinished backfill of ours
-	Next          []string     `json:"next"`               // what to do, in order
+	TrailsSeconds float64            `json:"trails_seconds"`
+	Verdict       string             `json:"verdict"`            // one line
+	Lock          string             `json:"lock,omitempty"`     // who holds lock 4246
+	Backfill      *ledger.Checkpoint `json:"backfill,omitempty"` // place of an unfinished backfill of ours
+	Next          []string           `json:"next"`               // what to do, in order
 }
 
 func (a *app) guard(cmd *cobra.Command, fix bool) error {
@@ -136,7 +137,7 @@ func (a *app) readGuard(ctx context.Context, conn *pgx.Conn, target string, v *g
 	if err != nil {
 		return err
 	}
-	place, err := a.inspectState(p, target).LoadPlace()
+	place, err := a.inspectState(p, target).LoadCheckpoint()
 	if _, damaged := errors.AsType[*state.DamagedError](err); err != nil && !damaged && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
@@ -236,11 +237,11 @@ func forgetPlace(store *state.Store, watermark time.Time) error {
 	if store == nil {
 		return nil
 	}
-	place, err := store.LoadPlace()
+	place, err := store.LoadCheckpoint()
 	if err != nil || place == nil || place.Cursor.Before(watermark) {
 		return err
 	}
-	return store.ClearPlace()
+	return store.ClearCheckpoint()
 }
 
 // stopTheBackend adds what to do where the lock was never free.

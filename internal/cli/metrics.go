@@ -5,6 +5,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/buildinfo"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
@@ -18,7 +19,7 @@ func (a *app) writeMetrics(st *report.State, store *state.Store) {
 	if path == "" {
 		return
 	}
-	var memory *state.Memory
+	var memory *ledger.Memory
 	if store != nil {
 		m, err := store.Load()
 		if _, damaged := errors.AsType[*state.DamagedError](err); err == nil || damaged {

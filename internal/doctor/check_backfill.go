@@ -10,7 +10,7 @@ import (
 func backfillCheck() Check {
 	return Check{ID: "backfill", Title: "no backfill was left unfinished", Needs: []string{"memory"}, ExplainedBy: []string{"lock", "guard"},
 		Run: func(ctx context.Context, env *Env) Finding {
-			place, err := env.store().LoadPlace()
+			place, err := env.store().LoadCheckpoint()
 			if err != nil {
 				return env.unknown(err)
 			}

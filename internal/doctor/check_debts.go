@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // ordinary is an age up to which what is owed needs nobody: the next runs settle it.
@@ -19,9 +19,9 @@ func debtsCheck() Check {
 		if err != nil {
 			return env.unknown(err)
 		}
-		var open, fallen []state.Debt
-		for _, d := range env.memory.Debts {
-			if d.Kind == state.Gap {
+		var open, fallen []ledger.Deferred
+		for _, d := range env.memory.Deferred {
+			if d.Kind == ledger.Gap {
 				continue // told by watermark-moved
 			}
 			if row.now.Sub(d.Started) < ordinary {
@@ -58,7 +58,7 @@ func debtsCheck() Check {
 	}}
 }
 
-func (e *Env) stillOpen(ctx context.Context, d state.Debt) (open bool, err error) {
+func (e *Env) stillOpen(ctx context.Context, d ledger.Deferred) (open bool, err error) {
 	err = e.get(ctx, []any{&open}, query("debt_open"), d.PID, d.Started, d.GID, d.VirtualTransaction)
 	return open, err
 }

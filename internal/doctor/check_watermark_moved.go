@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // settle is how far every roll-up, ours and others', stays behind the clock.
@@ -20,8 +20,8 @@ func watermarkMovedCheck() Check {
 			if err != nil {
 				return env.unknown(err)
 			}
-			for _, d := range env.memory.Debts {
-				if d.Kind == state.Gap {
+			for _, d := range env.memory.Deferred {
+				if d.Kind == ledger.Gap {
 					return warning(env.command("run"), "the watermark was moved by others; %s of usage time are still to be rolled up again", report.Duration(d.To.Sub(d.From))).
 						with("from %s to %s", report.Stamp(d.From), report.Stamp(d.To))
 				}
@@ -29,12 +29,12 @@ func watermarkMovedCheck() Check {
 			// Whoever rolls up to five minutes before his start notes the end of his run: a
 			// watermark later than that was not reached by a run.
 			last := row.lastRun()
-			ours := !env.memory.Truth.IsZero() && !row.watermark.After(env.memory.Truth) || row.watermark.Equal(env.memory.Intent)
+			ours := !env.memory.Committed.IsZero() && !row.watermark.After(env.memory.Committed) || row.watermark.Equal(env.memory.Planned)
 			if ours || row.newest == nil || row.watermark.Year() < 2000 || !row.watermark.After(last.Add(-settle+time.Second)) {
 				return well("last run %s", report.Stamp(last))
 			}
 			fix := env.command("run")
-			if env.memory.Truth.IsZero() { // then only a recount knows since when
+			if env.memory.Committed.IsZero() { // then only a recount knows since when
 				fix = env.command("backfill")
 			}
 			return warning(fix, "somebody moved the watermark to %s without a roll-up: what lies before it may be missing", report.Stamp(row.watermark)).

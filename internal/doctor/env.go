@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/sqltext"
@@ -67,7 +68,7 @@ type Env struct {
 	conn   *pgx.Conn
 	pipe   *pipeline.Pipeline
 	row    *stateRow
-	memory *state.Memory
+	memory *ledger.Memory
 	found  *units.Units // nil where there is no service manager
 	cron   cronState    // pg_cron
 	others []scheduler  // who schedules the roll-up besides our timer
@@ -136,7 +137,7 @@ func (r *stateRow) epoch() bool {
 }
 
 // remembered returns what the agent remembers of this database, read once.
-func (e *Env) remembered() (state.Memory, *state.Store, error) {
+func (e *Env) remembered() (ledger.Memory, *state.Store, error) {
 	store := e.store()
 	if e.memory == nil {
 		m, err := store.Load()

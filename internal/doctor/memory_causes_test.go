@@ -11,7 +11,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
-	"github.com/multica-rollup/multica-rollup/internal/state"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 )
 
 // memoryCauses are those that the agent remembers. All of what it remembers was
@@ -30,7 +30,7 @@ func memoryCauses() []cause {
 				p.stamp()
 				// The next run notices, and ends before it comes to roll up anything.
 				holder := p.begin("select pg_advisory_xact_lock(4246)")
-				p.interrupted("run", func(m state.Memory, _ *state.Place) bool { return len(m.Debts) > 0 })
+				p.interrupted("run", func(m ledger.Memory, _ *ledger.Checkpoint) bool { return len(m.Deferred) > 0 })
 				if _, err := holder.Exec(p.t.Context(), "rollback"); err != nil {
 					p.t.Fatal(err)
 				}
@@ -48,7 +48,7 @@ func (p *patient) interruptBackfill() {
 	if err := lab.RollUp(p.t.Context(), p.conn); err != nil {
 		p.t.Fatal(err)
 	}
-	p.interrupted("backfill --sleep-between-slices 1h", func(_ state.Memory, place *state.Place) bool { return place != nil && place.Done > 0 })
+	p.interrupted("backfill --sleep-between-slices 1h", func(_ ledger.Memory, place *ledger.Checkpoint) bool { return place != nil && place.Done > 0 })
 	// Minutes have to pass before it is certain that nobody works on a long slice.
 	p.env.Limits.Quiet = 10 * time.Millisecond
 	time.Sleep(50 * time.Millisecond)
@@ -65,7 +65,7 @@ func (p *patient) stamp() {
 
 // interrupted runs a command line of the program and interrupts it, as SIGTERM
 // does, once what it remembers is as wanted.
-func (p *patient) interrupted(command string, wanted func(state.Memory, *state.Place) bool) {
+func (p *patient) interrupted(command string, wanted func(ledger.Memory, *ledger.Checkpoint) bool) {
 	p.t.Helper()
 	p.configure()
 	ctx, cancel := context.WithCancel(p.t.Context())
@@ -79,7 +79,7 @@ func (p *patient) interrupted(command string, wanted func(state.Memory, *state.P
 	store := p.store()
 	for deadline := time.Now().Add(labtest.Guard); ; time.Sleep(5 * time.Millisecond) {
 		m, err := store.Load()
-		place, perr := store.LoadPlace()
+		place, perr := store.LoadCheckpoint()
 		if err == nil && perr == nil && wanted(m, place) {
 			break
 		}

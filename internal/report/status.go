@@ -3,8 +3,8 @@ package report
 import (
 	"time"
 
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
@@ -69,22 +69,22 @@ type Status struct {
 	EngineReason string `json:"engine_reason,omitempty"`
 	Generation   string `json:"generation"`
 
-	Watermark  time.Time      `json:"watermark,omitzero"`
-	Newest     time.Time      `json:"newest_event,omitzero"`
-	LagSeconds float64        `json:"lag_seconds"`         // watermark behind newest event
-	Waiting    Counted        `json:"waiting"`             // events at or after the watermark; Oldest is the first
-	Queue      Counted        `json:"queue"`               // invalidations; Oldest is the first queued
-	LastRun    LastRun        `json:"last_run"`            // as the database's state row has it, whoever ran
-	AgentRun   *AgentRun      `json:"agent_run,omitempty"` // this agent's own last run or backfill
-	Units      *units.Units   `json:"units,omitempty"`     // nil without systemd
-	Schedulers []Scheduler    `json:"schedulers"`          // others
-	Lock       []Holder       `json:"lock,omitempty"`      // who holds lock 4246
-	Guard      pipeline.Guard `json:"guard"`
-	Backfill   *Backfill      `json:"backfill,omitempty"` // one that is unfinished
-	Debts      []state.Debt   `json:"debts,omitempty"`
-	GivenUp    *state.GivenUp `json:"given_up,omitempty"`
-	Drift      *state.Drift   `json:"drift,omitempty"` // of the last verify
-	Hours      []Hour         `json:"hours"`           // the last 24, oldest first
+	Watermark  time.Time         `json:"watermark,omitzero"`
+	Newest     time.Time         `json:"newest_event,omitzero"`
+	LagSeconds float64           `json:"lag_seconds"`         // watermark behind newest event
+	Waiting    Counted           `json:"waiting"`             // events at or after the watermark; Oldest is the first
+	Queue      Counted           `json:"queue"`               // invalidations; Oldest is the first queued
+	LastRun    LastRun           `json:"last_run"`            // as the database's state row has it, whoever ran
+	AgentRun   *AgentRun         `json:"agent_run,omitempty"` // this agent's own last run or backfill
+	Units      *units.Units      `json:"units,omitempty"`     // nil without systemd
+	Schedulers []Scheduler       `json:"schedulers"`          // others
+	Lock       []Holder          `json:"lock,omitempty"`      // who holds lock 4246
+	Guard      pipeline.Guard    `json:"guard"`
+	Backfill   *Backfill         `json:"backfill,omitempty"` // one that is unfinished
+	Debts      []ledger.Deferred `json:"debts,omitempty"`
+	GivenUp    *ledger.GivenUp   `json:"given_up,omitempty"`
+	Drift      *ledger.Drift     `json:"drift,omitempty"` // of the last verify
+	Hours      []Hour            `json:"hours"`           // the last 24, oldest first
 }
 
 // Holder is a session that holds lock 4246.

@@ -6,9 +6,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
@@ -32,7 +32,7 @@ func healthy() *report.Status {
 			Service: &units.Service{Name: "multica-rollup.service", State: "inactive", Result: "success", Ended: noon.Add(-time.Minute)},
 		},
 		Guard: pipeline.Guard{Pass: true, Applied: true},
-		Drift: &state.Drift{At: noon.Add(-50 * time.Hour), Checked: 1234567},
+		Drift: &ledger.Drift{At: noon.Add(-50 * time.Hour), Checked: 1234567},
 		Hours: hours(0, 1, 10, 120, 400, 800, 990, 1000, 5),
 	}
 }
@@ -59,14 +59,14 @@ func troubled() *report.Status {
 		Lock:     []report.Holder{{Text: "pid 4711 (multica-backend), user multica, idle, since 2026-03-04T09:00:00Z", State: "idle", Since: noon.Add(-3 * time.Hour)}},
 		Guard:    pipeline.Guard{Watermark: noon.Add(-26 * time.Hour), Newest: noon.Add(-time.Second)},
 		Backfill: &report.Backfill{Cursor: noon.Add(-40 * 24 * time.Hour), To: noon, Done: 412345, Total: 1200000, Percent: 34.4, Updated: noon.Add(-48 * time.Hour)},
-		Debts: []state.Debt{
-			{Kind: state.OpenTransaction, From: noon.Add(-30 * time.Hour), To: noon.Add(-30 * time.Hour), Description: "pid 99 (pg_dump of postgres), open since 2026-03-03T06:00:00Z"},
-			{Kind: state.Gap, From: noon.Add(-5 * time.Hour), To: noon.Add(-4 * time.Hour), Description: "the watermark was moved by others"},
-			{Kind: state.Gap, From: noon.Add(-3 * time.Hour), To: noon.Add(-2 * time.Hour), Description: "the watermark was moved by others"},
-			{Kind: state.Gap, From: noon.Add(-time.Hour), To: noon, Description: "the watermark was moved by others"},
+		Debts: []ledger.Deferred{
+			{Kind: ledger.OpenTransaction, From: noon.Add(-30 * time.Hour), To: noon.Add(-30 * time.Hour), Description: "pid 99 (pg_dump of postgres), open since 2026-03-03T06:00:00Z"},
+			{Kind: ledger.Gap, From: noon.Add(-5 * time.Hour), To: noon.Add(-4 * time.Hour), Description: "the watermark was moved by others"},
+			{Kind: ledger.Gap, From: noon.Add(-3 * time.Hour), To: noon.Add(-2 * time.Hour), Description: "the watermark was moved by others"},
+			{Kind: ledger.Gap, From: noon.Add(-time.Hour), To: noon, Description: "the watermark was moved by others"},
 		},
-		GivenUp: &state.GivenUp{Before: noon.Add(-400 * 24 * time.Hour), Events: 4000, At: noon.Add(-24 * time.Hour)},
-		Drift:   &state.Drift{At: noon.Add(-time.Hour), Keys: 12, Checked: 999},
+		GivenUp: &ledger.GivenUp{Before: noon.Add(-400 * 24 * time.Hour), Events: 4000, At: noon.Add(-24 * time.Hour)},
+		Drift:   &ledger.Drift{At: noon.Add(-time.Hour), Keys: 12, Checked: 999},
 		Hours:   hours(0),
 	}
 	s.Find(report.Critical, "multica-rollup doctor", "usage has waited to be rolled up for 25h0m")

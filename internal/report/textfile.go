@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"github.com/multica-rollup/multica-rollup/internal/state"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 )
 
 // metricPrefix begins the name of every metric.
@@ -57,7 +57,7 @@ type samples map[string]string
 // timestamps. What the command does not know (how another command ended, the
 // watermark where no database answered) stays as the file has it; m is nil
 // where nothing could be remembered.
-func WriteTextfile(path string, st *State, m *state.Memory, version string) error {
+func WriteTextfile(path string, st *State, m *ledger.Memory, version string) error {
 	server, database := st.server()
 	own := labels("database", database, "server", server)
 	old, err := os.ReadFile(path)
@@ -123,7 +123,7 @@ func (all samples) drop(name string) {
 }
 
 // update sets what the command knows.
-func (all samples) update(st *State, m *state.Memory, own, version string) {
+func (all samples) update(st *State, m *ledger.Memory, own, version string) {
 	if st.Command != "verify" { // whose progress and watermark are of its own reading
 		all.work(st, own, version)
 	}
@@ -177,7 +177,7 @@ func (all samples) work(st *State, own, version string) {
 	}
 }
 
-func givenUp(m *state.Memory) float64 {
+func givenUp(m *ledger.Memory) float64 {
 	if m.GivenUp == nil {
 		return 0
 	}

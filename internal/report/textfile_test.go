@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
@@ -31,7 +31,7 @@ func finished() *report.State {
 	}
 }
 
-func write(t *testing.T, path string, st *report.State, m *state.Memory) string {
+func write(t *testing.T, path string, st *report.State, m *ledger.Memory) string {
 	t.Helper()
 	if err := report.WriteTextfile(path, st, m, "1.2.3"); err != nil {
 		t.Fatal(err)
@@ -65,8 +65,8 @@ func value(t *testing.T, file, name string) float64 {
 }
 
 func TestTheTextfileIsWhole(t *testing.T) {
-	m := &state.Memory{
-		Drift: &state.Drift{At: noon.Add(-time.Hour), Keys: 3, Checked: 1000}, GivenUp: &state.GivenUp{Before: noon, Events: 77, At: noon},
+	m := &ledger.Memory{
+		Drift: &ledger.Drift{At: noon.Add(-time.Hour), Keys: 3, Checked: 1000}, GivenUp: &ledger.GivenUp{Before: noon, Events: 77, At: noon},
 	}
 	st := finished()
 	st.Progress = &report.Progress{Done: 1, Total: 4}
@@ -128,7 +128,7 @@ func TestVerifyAndTheOtherCommandsKeepEachOthersMetrics(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "multica.prom")
 	write(t, path, finished(), nil)
 	verify := &report.State{Command: "verify", Target: "db.example:5432/multica", Database: "multica", Started: noon, Finished: noon, Watermark: noon, Progress: &report.Progress{Done: 1, Total: 3}}
-	write(t, path, verify, &state.Memory{Drift: &state.Drift{At: noon, Keys: 9}})
+	write(t, path, verify, &ledger.Memory{Drift: &ledger.Drift{At: noon, Keys: 9}})
 	if got := write(t, path, verify, nil); value(t, got, "watermark_timestamp_seconds") == float64(noon.Unix()) || strings.Contains(got, "backfill_progress") {
 		t.Errorf("a verify passes its own progress off as a backfill's:\n%s", got)
 	}
@@ -201,7 +201,7 @@ func TestADirectoryThatCannotBeWrittenIsAnError(t *testing.T) {
 func TestTheExamplesUseMetricsThatExist(t *testing.T) {
 	st := finished()
 	st.Progress = &report.Progress{Done: 1, Total: 2}
-	families := parse(t, write(t, filepath.Join(t.TempDir(), "m.prom"), st, &state.Memory{Drift: &state.Drift{At: noon}}))
+	families := parse(t, write(t, filepath.Join(t.TempDir(), "m.prom"), st, &ledger.Memory{Drift: &ledger.Drift{At: noon}}))
 	name := regexp.MustCompile(`multica_rollup_[a-z_]+`)
 	for _, path := range []string{"prometheus/rules.yml", "prometheus/rules_test.yml", "grafana/dashboard.json"} {
 		b, err := os.ReadFile(filepath.Join("..", "..", "configs", path))

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
@@ -29,18 +30,18 @@ type BackfillOptions struct {
 
 // BackfillPlan is what a backfill would do.
 type BackfillPlan struct {
-	From      time.Time      `json:"from"`             // where the pass begins
-	To        time.Time      `json:"to"`               // the horizon it goes to
-	Cursor    time.Time      `json:"cursor"`           // where it goes on
-	Watermark time.Time      `json:"watermark"`        // as it is now
-	Done      int64          `json:"done"`             // usage rows done by an interrupted backfill
-	Total     int64          `json:"total"`            // usage rows of the pass
-	Months    []Month        `json:"months,omitempty"` // of what is to do
-	Resumed   bool           `json:"resumed"`
-	GivesUp   *state.GivenUp `json:"gives_up,omitempty"` // history the watermark passes over
+	From      time.Time       `json:"from"`             // where the pass begins
+	To        time.Time       `json:"to"`               // the horizon it goes to
+	Cursor    time.Time       `json:"cursor"`           // where it goes on
+	Watermark time.Time       `json:"watermark"`        // as it is now
+	Done      int64           `json:"done"`             // usage rows done by an interrupted backfill
+	Total     int64           `json:"total"`            // usage rows of the pass
+	Months    []Month         `json:"months,omitempty"` // of what is to do
+	Resumed   bool            `json:"resumed"`
+	GivesUp   *ledger.GivenUp `json:"gives_up,omitempty"` // history the watermark passes over
 	asked     string
 	uncounted bool
-	place     *state.Place
+	place     *ledger.Checkpoint
 	created   time.Time
 }
 
@@ -173,15 +174,15 @@ func (w *Walker) planPartial(ctx context.Context, p *BackfillPlan, o BackfillOpt
 		return problem.New(problem.Usage, "leave the limit away to roll up all of it, or give it up for good with --force-partial",
 			"beginning at %s would leave %s usage rows since %s out for good", begin.Format("2006-01-02"), report.Count(skipped), oldest.UTC().Format("January 2006"))
 	}
-	p.GivesUp = &state.GivenUp{Before: begin, Events: skipped, At: w.horizon.Now}
+	p.GivesUp = &ledger.GivenUp{Before: begin, Events: skipped, At: w.horizon.Now}
 	return nil
 }
 
-func (w *Walker) loadPlace(restart bool) (*state.Place, error) {
+func (w *Walker) loadPlace(restart bool) (*ledger.Checkpoint, error) {
 	if w.store == nil || restart {
 		return nil, nil
 	}
-	place, err := w.store.LoadPlace()
+	place, err := w.store.LoadCheckpoint()
 	if damaged, ok := errors.AsType[*state.DamagedError](err); ok {
 		w.warn(journal.StateUnwritable, damaged.Error()+"; the backfill starts over")
 		return nil, nil
@@ -270,10 +271,10 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 	}
 	place := p.place
 	if place == nil {
-		place = &state.Place{Engine: w.engine.Name(), PassFrom: p.From, PassTo: p.To, Cursor: p.Cursor, Asked: p.asked, StartedAt: time.Now(), Partial: p.GivesUp}
+		place = &ledger.Checkpoint{Engine: w.engine.Name(), PassFrom: p.From, PassTo: p.To, Cursor: p.Cursor, Asked: p.asked, StartedAt: time.Now(), Partial: p.GivesUp}
 		// The pass reads hours long before it comes to the corrections that open transactions
 		// will have made in them; who carries it on later may not see that there was one.
-		if err := w.owe(w.horizon.owedBefore(p.To), nil); err != nil {
+		if err := w.owe(ledger.Before(w.horizon.Owed, p.To), nil); err != nil {
 			return err
 		}
 	}
@@ -283,7 +284,7 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 			return nil
 		}
 		place.UpdatedAt = time.Now()
-		if err := w.store.SavePlace(*place); err != nil {
+		if err := w.store.SaveCheckpoint(*place); err != nil {
 			return problem.Wrap(err, problem.Failed, "see that "+w.store.Dir()+" can be written and has room", "%v", err)
 		}
 		return nil
@@ -328,8 +329,8 @@ func (w *Walker) backfill(ctx context.Context, p *BackfillPlan, o BackfillOption
 }
 
 // giveUp moves the watermark past history that is left out, and records it.
-func (w *Walker) giveUp(ctx context.Context, g *state.GivenUp) error {
-	if err := w.remember(func(m *state.Memory) { m.GivenUp, m.Intent = g, g.Before }); err != nil {
+func (w *Walker) giveUp(ctx context.Context, g *ledger.GivenUp) error {
+	if err := w.remember(func(m *ledger.Memory) { m.GiveUp(*g) }); err != nil {
 		return err
 	}
 	if err := w.stampOnly(ctx, g.Before, 0); err != nil {
@@ -343,19 +344,7 @@ func (w *Walker) giveUp(ctx context.Context, g *state.GivenUp) error {
 // passed notes that a pass is done: the gaps within it are settled, and a pass
 // over all of history takes back what an earlier one gave up.
 func (w *Walker) passed(from, to time.Time, all bool) error {
-	return w.remember(func(m *state.Memory) {
-		for _, d := range m.Debts {
-			if d.Kind == state.Gap && !d.From.Before(from) {
-				m.Settle(d, earlier(d.To, to))
-			}
-		}
-		if !m.Truth.IsZero() && m.Truth.Before(to) && !m.Truth.Before(from) {
-			m.Truth = earlier(to, w.st.Watermark)
-		}
-		if all {
-			m.GivenUp = nil
-		}
-	})
+	return w.remember(func(m *ledger.Memory) { m.Passed(from, to, w.st.Watermark, all) })
 }
 
 // arrive goes on as the walk: what came while history was rolled up, what is
@@ -378,10 +367,10 @@ func (w *Walker) arrive(ctx context.Context) error {
 	if w.store == nil {
 		return nil
 	}
-	if err := w.store.ClearPlace(); err != nil {
-		return problem.Wrap(err, problem.Failed, "remove "+w.store.PlacePath(), "%v", err)
+	if err := w.store.ClearCheckpoint(); err != nil {
+		return problem.Wrap(err, problem.Failed, "remove "+w.store.CheckpointPath(), "%v", err)
 	}
-	for _, path := range w.store.ClearLostPlaces() {
+	for _, path := range w.store.ClearLostCheckpoints() {
 		w.log.Info("forgot the unfinished backfill of a database that is no more: " + path)
 	}
 	return nil

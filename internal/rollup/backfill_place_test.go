@@ -11,10 +11,10 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // interrupted begins a backfill and stops it after a slice.
@@ -26,11 +26,11 @@ func (a *agent) interrupted(o rollup.BackfillOptions) {
 }
 
 // rewrite changes the one place that there is.
-func (a *agent) rewrite(change func(*state.Place)) {
+func (a *agent) rewrite(change func(*ledger.Checkpoint)) {
 	a.t.Helper()
 	path := a.places()[0]
 	b, err := os.ReadFile(path)
-	var p state.Place
+	var p ledger.Checkpoint
 	if err == nil {
 		err = json.Unmarshal(b, &p)
 	}
@@ -64,7 +64,7 @@ func TestAnUnfinishedBackfillGoesOnWhenTheSameIsAskedFor(t *testing.T) {
 			a := newAgent(t, db, "set")
 			a.interrupted(o)
 			// The beginning may have become another meanwhile: a month has gone by, or the oldest usage has been deleted.
-			a.rewrite(func(p *state.Place) { p.PassFrom = p.PassFrom.AddDate(0, -1, 0) })
+			a.rewrite(func(p *ledger.Checkpoint) { p.PassFrom = p.PassFrom.AddDate(0, -1, 0) })
 			if _, err := a.plan(rollup.BackfillOptions{MonthsBack: 3, ForcePartial: true}); problem.KindOf(err) != problem.Usage || !strings.Contains(err.Error(), "is unfinished") {
 				t.Errorf("another beginning: %v, want a refusal", err)
 			}
@@ -208,7 +208,7 @@ func TestAPlaceFromTheFutureDoesNotTakeTheWatermarkThere(t *testing.T) {
 	seed(t, db.Conn, lab.Typical(55, 1500))
 	a := newAgent(t, db, "set")
 	a.interrupted(rollup.BackfillOptions{})
-	a.rewrite(func(p *state.Place) { p.PassTo = time.Now().AddDate(70, 0, 0) })
+	a.rewrite(func(p *ledger.Checkpoint) { p.PassTo = time.Now().AddDate(70, 0, 0) })
 	st, err := a.watched(rollup.BackfillOptions{}, 500, func(st *report.State) {
 		if st.Watermark.After(time.Now()) {
 			t.Errorf("the watermark is at %s", st.Watermark)
@@ -221,10 +221,10 @@ func TestAPlaceFromTheFutureDoesNotTakeTheWatermarkThere(t *testing.T) {
 }
 
 func TestAnImpossiblePlaceIsSetAside(t *testing.T) {
-	for name, change := range map[string]func(*state.Place){
-		"cursor before the pass": func(p *state.Place) { p.Cursor = p.PassFrom.Add(-time.Second) },
-		"cursor after the pass":  func(p *state.Place) { p.Cursor = p.PassTo.Add(time.Second) },
-		"negative counts":        func(p *state.Place) { p.Done = -500 },
+	for name, change := range map[string]func(*ledger.Checkpoint){
+		"cursor before the pass": func(p *ledger.Checkpoint) { p.Cursor = p.PassFrom.Add(-time.Second) },
+		"cursor after the pass":  func(p *ledger.Checkpoint) { p.Cursor = p.PassTo.Add(time.Second) },
+		"negative counts":        func(p *ledger.Checkpoint) { p.Done = -500 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := labtest.New(t, lab.Gen272)

@@ -7,9 +7,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // holdBefore103 is the longest that a transaction may hold the horizon back
@@ -24,12 +24,12 @@ const settle = 5 * time.Minute
 // Horizon is up to where the watermark may go, as read at one moment. It stays
 // true ever after: who starts a transaction later writes later event times.
 type Horizon struct {
-	Now  time.Time    // the database's clock, read before anything else
-	At   time.Time    // rows with events before it are committed, or owed by Owed
-	Held string       // what holds it back; empty where nothing does
-	Owed []state.Debt // transactions it was not held back for: owed once the watermark passes From
+	Now  time.Time         // the database's clock, read before anything else
+	At   time.Time         // rows with events before it are committed, or owed by Owed
+	Held string            // what holds it back; empty where nothing does
+	Owed []ledger.Deferred // transactions it was not held back for: owed once the watermark passes From
 	// Open are all transactions that were open, for finding out which debts fell due.
-	Open []state.Debt
+	Open []ledger.Deferred
 	// Hidden counts the sessions whose transactions our role may not see.
 	Hidden int
 	// HiddenWriters are those among them that write to the source tables.
@@ -111,9 +111,9 @@ func readHorizon(ctx context.Context, q pg.Querier, since time.Time, settle, hol
 }
 
 // debt is what a session's transaction is owed when it ends: the instant of its beginning, which its rows carry.
-func (s activity) debt() state.Debt {
-	d := state.Debt{
-		Kind: state.OpenTransaction, From: *s.started, To: s.started.Add(time.Microsecond), Wrote: *s.started,
+func (s activity) debt() ledger.Deferred {
+	d := ledger.Deferred{
+		Kind: ledger.OpenTransaction, From: *s.started, To: s.started.Add(time.Microsecond), Wrote: *s.started,
 		PID: s.pid, Started: *s.started, Description: fmt.Sprintf("pid %d (%s), open since %s", s.pid, s.who, stamp(*s.started)),
 	}
 	if s.backendStart != nil {
@@ -186,8 +186,8 @@ func (h *Horizon) readPrepared(ctx context.Context, q pg.Querier, since time.Tim
 	var gid, owner string
 	var prepared time.Time
 	_, err = pgx.ForEachRow(rows, []any{&gid, &prepared, &owner}, func() error {
-		d := state.Debt{
-			Kind: state.PreparedTransaction, From: since, To: prepared.Add(time.Microsecond), Wrote: since,
+		d := ledger.Deferred{
+			Kind: ledger.PreparedTransaction, From: since, To: prepared.Add(time.Microsecond), Wrote: since,
 			GID: gid, Started: prepared, Moves: true,
 			Description: fmt.Sprintf("prepared transaction %q of %s, since %s", gid, owner, stamp(prepared)),
 		}
@@ -220,8 +220,8 @@ func (h *Horizon) readHiddenWriters(ctx context.Context, q pg.Querier, hidden ma
 	}
 	h.HiddenWriters = len(writers)
 	for vxid, w := range writers {
-		d := state.Debt{
-			Kind: state.HiddenWriter, From: since, To: h.Now, Wrote: since, PID: w.pid, VirtualTransaction: vxid, Moves: w.moves,
+		d := ledger.Deferred{
+			Kind: ledger.HiddenWriter, From: since, To: h.Now, Wrote: since, PID: w.pid, VirtualTransaction: vxid, Moves: w.moves,
 			Description: fmt.Sprintf("pid %d, whose start our role may not see", w.pid),
 		}
 		h.Open = append(h.Open, d)
@@ -277,32 +277,6 @@ func readWriters(ctx context.Context, q pg.Querier) (map[string]writer, error) {
 		return nil, fmt.Errorf("reading who writes to the source tables: %w", err)
 	}
 	return writers, nil
-}
-
-// owedBefore returns what is owed once the watermark, or a pass, has come to a point.
-func (h *Horizon) owedBefore(to time.Time) []state.Debt {
-	var owed []state.Debt
-	for _, d := range h.Owed {
-		if d.From.Before(to) {
-			owed = append(owed, d)
-		}
-	}
-	return owed
-}
-
-// due says whether what a debt waits for has ended. A transaction may have
-// been prepared meanwhile under a name that tells nothing of where it began,
-// so a debt also waits for every transaction prepared after it began.
-func (h *Horizon) due(d state.Debt) bool {
-	for _, o := range h.Open {
-		switch {
-		case o.SameCause(d), o.Kind == state.HiddenWriter && o.VirtualTransaction == d.VirtualTransaction && d.VirtualTransaction != "":
-			return false
-		case o.Kind == state.PreparedTransaction && d.Kind != state.Gap && d.Kind != state.PreparedTransaction && !o.Started.Before(d.From):
-			return false
-		}
-	}
-	return true
 }
 
 func later(a, b time.Time) time.Time {

@@ -14,14 +14,14 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // memory reads what the agent remembers.
-func (a *agent) memory() state.Memory {
+func (a *agent) memory() ledger.Memory {
 	a.t.Helper()
-	var m state.Memory
+	var m ledger.Memory
 	files, err := filepath.Glob(filepath.Join(a.opts.StateDir, "*.json"))
 	if err != nil {
 		a.t.Fatal(err)
@@ -42,10 +42,10 @@ func (a *agent) memory() state.Memory {
 }
 
 // owes demands that exactly these kinds of debts are outstanding.
-func (a *agent) owes(want ...state.Kind) {
+func (a *agent) owes(want ...ledger.Kind) {
 	a.t.Helper()
-	var have []state.Kind
-	for _, d := range a.memory().Debts {
+	var have []ledger.Kind
+	for _, d := range a.memory().Deferred {
 		have = append(have, d.Kind)
 	}
 	if len(have) != len(want) {
@@ -126,10 +126,10 @@ func TestATransactionThatOutlivesTheHoldIsOwedUntilItEnds(t *testing.T) {
 			if st := a.run(); !st.Watermark.After(started) {
 				t.Fatalf("the watermark %s did not pass the transaction of %s", st.Watermark, started)
 			}
-			a.owes(state.OpenTransaction)
+			a.owes(ledger.OpenTransaction)
 			writeUsage(t, tx)
 			a.run()
-			a.owes(state.OpenTransaction)
+			a.owes(ledger.OpenTransaction)
 			if err := tx.Commit(context.Background()); err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +153,7 @@ func TestAPreparedTransactionIsOwedUntilItEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			st := a.run()
-			a.owes(state.PreparedTransaction)
+			a.owes(ledger.PreparedTransaction)
 			if now := get[time.Time](t, db.Conn, "select now()"); now.Sub(st.Watermark) > time.Minute {
 				t.Fatalf("the watermark %s stands still", st.Watermark)
 			}
@@ -171,13 +171,13 @@ func TestAnOpenTransactionThatIsPreparedStaysOwed(t *testing.T) {
 	a := newAgent(t, db, "set").atOnce()
 	tx, _ := open(t, db)
 	a.run()
-	a.owes(state.OpenTransaction)
+	a.owes(ledger.OpenTransaction)
 	writeUsage(t, tx)
 	if _, err := tx.Exec(context.Background(), "prepare transaction 'half'"); err != nil {
 		t.Fatal(err)
 	}
 	a.run()
-	a.owes(state.OpenTransaction, state.PreparedTransaction)
+	a.owes(ledger.OpenTransaction, ledger.PreparedTransaction)
 	exec(t, db.Conn, "commit prepared 'half'")
 	a.run()
 	exact(t, db.Conn)
@@ -199,7 +199,7 @@ func TestWritersHiddenFromOurRoleAreOwed(t *testing.T) {
 	tx, _ := open(t, db)
 	writeUsage(t, tx)
 	st := a.run()
-	a.owes(state.HiddenWriter)
+	a.owes(ledger.HiddenWriter)
 	if len(st.Warnings) == 0 || !strings.Contains(st.Warnings[0], "pg_read_all_stats") {
 		t.Errorf("warnings %q, want one that names pg_read_all_stats", st.Warnings)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
-	"github.com/multica-rollup/multica-rollup/internal/state"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 )
 
 // The tests of this file move usage to other keys in transactions that do not see each other, or not
@@ -163,7 +163,7 @@ func TestMovesThatOverlapHoldTheWatermarkNoLongerThanTheHold(t *testing.T) {
 	if age := get[time.Time](t, db.Conn, "select now()").Sub(st.Watermark); age > a.opts.Walk.HorizonHold+time.Minute {
 		t.Fatalf("the watermark is held back for %s", age)
 	}
-	a.owes(state.OpenTransaction)
+	a.owes(ledger.OpenTransaction)
 	exec(t, db.Conn, useIssueAt, issue, "30 minutes")
 	if err := move.Commit(context.Background()); err != nil {
 		t.Fatal(err)
@@ -190,8 +190,8 @@ func TestWhatIsOwedDoesNotGrowFromOneMoveToTheNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.run()
-	a.owes(state.OpenTransaction)
-	if d := a.memory().Debts[0]; d.From.Before(started) {
+	a.owes(ledger.OpenTransaction)
+	if d := a.memory().Deferred[0]; d.From.Before(started) {
 		t.Fatalf("owed from %s, which the transaction of %s has handed on", d.From, started)
 	}
 	if err := next.Commit(context.Background()); err != nil {

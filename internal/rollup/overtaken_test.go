@@ -10,9 +10,9 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // The tests of this file have others move the watermark, or transactions end, where it hurts most.
@@ -178,8 +178,8 @@ func TestAWatermarkInTheFutureWaitsForTheLock(t *testing.T) {
 	}
 	a.run()
 	exact(t, db.Conn)
-	if m := a.memory(); len(m.Debts) > 0 && m.Debts[0].Kind != state.OpenTransaction {
-		t.Errorf("owed: %v", m.Debts)
+	if m := a.memory(); len(m.Deferred) > 0 && m.Deferred[0].Kind != ledger.OpenTransaction {
+		t.Errorf("owed: %v", m.Deferred)
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // Run is one tick: it works off the queue, takes the watermark to the horizon
@@ -135,13 +135,13 @@ func (w *Walker) lookAhead(ctx context.Context, conn *pgx.Conn) error {
 // true: our own memory of it, else the beginning. It is the one exception to
 // the watermark's never moving back.
 func (w *Walker) rewind(ctx context.Context, conn *pgx.Conn, mark time.Time) (time.Time, error) {
-	truth := time.Unix(0, 0)
+	var remembered ledger.Memory
 	if w.store != nil {
-		if m, err := w.store.Load(); err == nil && !m.Truth.IsZero() {
-			truth = m.Truth
+		if m, err := w.store.Load(); err == nil {
+			remembered = m
 		}
 	}
-	var was time.Time
+	var was, truth time.Time
 	settings := w.settings()
 	err := pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
 		if err := pg.Lock(ctx, tx); err != nil {
@@ -152,9 +152,7 @@ func (w *Walker) rewind(ctx context.Context, conn *pgx.Conn, mark time.Time) (ti
 		if _, now, err = w.watermark(ctx, tx); err != nil {
 			return err
 		}
-		if truth.After(now) {
-			truth = time.Unix(0, 0)
-		}
+		truth = remembered.RewindTo(now)
 		if err := tx.QueryRow(ctx, statement("state_rewind", false), truth).Scan(&was); err != nil {
 			return err
 		}
@@ -170,7 +168,7 @@ func (w *Walker) rewind(ctx context.Context, conn *pgx.Conn, mark time.Time) (ti
 	w.log.Error(fmt.Sprintf("the watermark lay in the future (%s) and was taken back to %s", stamp(was), stamp(truth)),
 		journal.WatermarkInFuture.Attr(), journal.Watermark(truth))
 	w.st.Warn("the watermark lay in the future (" + stamp(was) + ") and was taken back to " + stamp(truth))
-	return truth, w.remember(func(m *state.Memory) { m.Truth, m.Intent = truth, time.Time{} })
+	return truth, w.remember(func(m *ledger.Memory) { m.Rewound(truth) })
 }
 
 // forward takes the watermark to the horizon. False means that the budget ended first.
@@ -250,14 +248,11 @@ func (w *Walker) finish(ctx context.Context, err error) error {
 		}
 	}
 	w.st.Phase, w.st.Finished, w.st.Throttle, w.st.Blocked = report.Done, time.Now(), "", ""
-	rerr := w.remember(func(m *state.Memory) {
-		if m.Intent.Equal(w.st.Watermark) {
-			m.Truth = m.Intent
-		}
-		m.Run = &state.Run{
+	rerr := w.remember(func(m *ledger.Memory) {
+		m.Finish(ledger.Run{
 			Started: w.st.Started, Finished: w.st.Finished, OK: w.st.Outcome != report.Failed,
 			Error: w.st.Error, Rows: w.st.Rows, Events: w.st.Read,
-		}
+		}, w.st.Watermark)
 	})
 	if rerr != nil {
 		w.warn(journal.StateUnwritable, rerr.Error())

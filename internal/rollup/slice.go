@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // errLockTaken: lock 4246 went to another between our waiting for it and our transaction.
@@ -203,16 +203,11 @@ func (w *Walker) lock(ctx context.Context, tx pgx.Tx, atOnce bool) error {
 // the slice's end leaves owed: after any crash, a watermark that we moved is
 // known as ours, and no debt is forgotten.
 func (w *Walker) intend(mark, to time.Time, advance, trusted bool) error {
-	var change func(*state.Memory)
+	var change func(*ledger.Memory)
 	if advance {
-		change = func(m *state.Memory) {
-			if trusted || mark.Equal(m.Intent) {
-				m.Truth = mark
-			}
-			m.Intent = to
-		}
+		change = func(m *ledger.Memory) { m.Plan(mark, to, trusted) }
 	}
-	return w.owe(w.horizon.owedBefore(to), change)
+	return w.owe(ledger.Before(w.horizon.Owed, to), change)
 }
 
 // advance moves the watermark and keeps last_run_* as Multica's own function

@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // standsBy says whether another's roll-up is good enough for this tick. What
@@ -59,5 +59,5 @@ func (w *Walker) trusts(ctx context.Context, conn *pgx.Conn) (bool, error) {
 
 // trust remembers the watermark as true.
 func (w *Walker) trust(mark time.Time) error {
-	return w.remember(func(m *state.Memory) { m.Truth = mark })
+	return w.remember(func(m *ledger.Memory) { m.Trust(mark) })
 }

@@ -7,8 +7,8 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // standby is an agent beside a database that somebody else rolls up.
@@ -30,13 +30,13 @@ func corrected(t *testing.T, db *labtest.DB, age string) {
 	exec(t, db.Conn, "update task_usage set input_tokens = input_tokens + 1, updated_at = now() - $1::interval where id = (select id from task_usage order by id limit 1)", age)
 }
 
-func debts(t *testing.T, a *agent) []state.Debt {
+func debts(t *testing.T, a *agent) []ledger.Deferred {
 	t.Helper()
 	m, err := a.walker().Store().Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m.Debts
+	return m.Deferred
 }
 
 func TestAStandbyLeavesItToOthersAsLongAsTheyKeepUp(t *testing.T) {
@@ -113,8 +113,8 @@ func TestAStandbyPaysWhatItOwes(t *testing.T) {
 	a.run()
 	corrected(t, db, "3 hours") // a late commit of a transaction that has ended
 	at := get[time.Time](t, db.Conn, "select updated_at from task_usage order by id limit 1")
-	err := a.walker().Store().Update(func(m *state.Memory) {
-		m.Owe(state.Debt{Kind: state.OpenTransaction, From: at, To: at.Add(time.Microsecond), PID: 1, Started: at})
+	err := a.walker().Store().Update(func(m *ledger.Memory) {
+		m.Defer(ledger.Deferred{Kind: ledger.OpenTransaction, From: at, To: at.Add(time.Microsecond), PID: 1, Started: at})
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 )
 
 func FuzzAnyStateFileIsReadOrSetAside(f *testing.F) {
@@ -26,7 +28,7 @@ func FuzzAnyStateFileIsReadOrSetAside(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for path, text := range map[string][]byte{s.path(".json"): memory, s.PlacePath(): place} {
+		for path, text := range map[string][]byte{s.path(".json"): memory, s.CheckpointPath(): place} {
 			if err := os.WriteFile(path, text, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -37,16 +39,16 @@ func FuzzAnyStateFileIsReadOrSetAside(f *testing.F) {
 			t.Errorf("looking (%v) and reading (%v) differ: %s", lookErr, err, diff)
 		}
 		damaged(t, err, s.path(".json"))
-		p, err := s.LoadPlace()
-		damaged(t, err, s.PlacePath())
+		p, err := s.LoadCheckpoint()
+		damaged(t, err, s.CheckpointPath())
 		if err == nil && p != nil && (p.Cursor.IsZero() || p.PassTo.IsZero()) {
 			t.Errorf("a place that is nowhere: %+v", p)
 		}
 
 		// Whatever was there, work goes on from it and is remembered.
-		m.Owe(Debt{Kind: Gap, From: at.Add(-time.Hour), To: at})
-		m.Settle(Debt{Kind: Gap, To: at}, at.Add(-time.Minute))
-		if err := s.Update(func(kept *Memory) { *kept = m }); err != nil {
+		m.Defer(ledger.Deferred{Kind: ledger.Gap, From: at.Add(-time.Hour), To: at})
+		m.Settle(ledger.Deferred{Kind: ledger.Gap, To: at}, at.Add(-time.Minute))
+		if err := s.Update(func(kept *ledger.Memory) { *kept = m }); err != nil {
 			t.Fatalf("remembering: %v", err)
 		}
 		again, err := s.Load()
@@ -55,14 +57,14 @@ func FuzzAnyStateFileIsReadOrSetAside(f *testing.F) {
 			t.Errorf("remembered (%v) with a difference: %s", err, cmp.Diff(m, again))
 		}
 		if p != nil {
-			if err := s.SavePlace(*p); err != nil {
+			if err := s.SaveCheckpoint(*p); err != nil {
 				t.Fatalf("keeping the place: %v", err)
 			}
 		}
-		if err := s.ClearPlace(); err != nil {
+		if err := s.ClearCheckpoint(); err != nil {
 			t.Error(err)
 		}
-		if p, err := s.LoadPlace(); p != nil || err != nil {
+		if p, err := s.LoadCheckpoint(); p != nil || err != nil {
 			t.Errorf("a place after it was cleared: %v, %v", p, err)
 		}
 	})

@@ -22,7 +22,7 @@ func TestInspectingLeavesADamagedFileWhereItIs(t *testing.T) {
 	looking := state.Inspect(dir, "key", "database")
 	for range 2 {
 		_, memory := looking.Load()
-		_, place := looking.LoadPlace()
+		_, place := looking.LoadCheckpoint()
 		for _, err := range []error{memory, place} {
 			if damaged, ok := errors.AsType[*state.DamagedError](err); !ok || damaged.Aside != "" {
 				t.Fatalf("got %v, want it damaged and left alone", err)
@@ -46,7 +46,7 @@ func TestInspectingMakesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "missing")
 	looking := state.Inspect(dir, "key", "database")
 	m, err := looking.Load()
-	if err != nil || !m.Truth.Equal(time.Time{}) {
+	if err != nil || !m.Committed.Equal(time.Time{}) {
 		t.Errorf("got %+v, %v, want an empty memory", m, err)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {

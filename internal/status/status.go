@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
@@ -177,14 +178,14 @@ func orZero(t *time.Time) time.Time {
 // remembered adds what the state directory says.
 func remembered(s *report.Status, store *state.Store, working bool) {
 	m, err := store.Load()
-	var place *state.Place
+	var place *ledger.Checkpoint
 	if err == nil {
-		place, err = store.LoadPlace()
+		place, err = store.LoadCheckpoint()
 	}
 	if err != nil {
 		s.Find(report.Warning, "sudo multica-rollup status", "what the agent remembers cannot be read: "+err.Error())
 	}
-	s.Debts, s.GivenUp, s.Drift = m.Debts, m.GivenUp, m.Drift
+	s.Debts, s.GivenUp, s.Drift = m.Deferred, m.GivenUp, m.Drift
 	if r := m.Run; r != nil {
 		s.AgentRun = &report.AgentRun{Started: r.Started, Finished: r.Finished, OK: r.OK, Error: r.Error, Rows: r.Rows}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
@@ -154,8 +155,8 @@ func TestEachTroubleIsFound(t *testing.T) {
 		},
 		"our last run failed before it came to the database": {
 			func(h *host) {
-				h.remember(func(m *state.Memory) {
-					m.Run = &state.Run{Started: time.Now(), Finished: time.Now().Add(time.Minute), Error: "no disk"}
+				h.remember(func(m *ledger.Memory) {
+					m.Run = &ledger.Run{Started: time.Now(), Finished: time.Now().Add(time.Minute), Error: "no disk"}
 				})
 			},
 			report.Critical, "the last run failed: no disk", "journalctl -u multica-rollup.service",
@@ -191,21 +192,21 @@ func TestEachTroubleIsFound(t *testing.T) {
 		},
 		"wrong rows": {
 			func(h *host) {
-				h.remember(func(m *state.Memory) { m.Drift = &state.Drift{At: ago(time.Hour), Keys: 4, Checked: 9} })
+				h.remember(func(m *ledger.Memory) { m.Drift = &ledger.Drift{At: ago(time.Hour), Keys: 4, Checked: 9} })
 			},
 			report.Warning, "found 4 hourly rows wrong", "multica-rollup verify --repair",
 		},
 		"an old debt": {
 			func(h *host) {
-				h.remember(func(m *state.Memory) {
-					m.Owe(state.Debt{Kind: state.OpenTransaction, From: ago(30 * time.Hour), To: ago(30 * time.Hour), Started: ago(30 * time.Hour), PID: 4711, Description: "pid 4711"})
+				h.remember(func(m *ledger.Memory) {
+					m.Defer(ledger.Deferred{Kind: ledger.OpenTransaction, From: ago(30 * time.Hour), To: ago(30 * time.Hour), Started: ago(30 * time.Hour), PID: 4711, Description: "pid 4711"})
 				})
 			},
 			report.Warning, "pid 4711", "multica-rollup doctor",
 		},
 		"an interrupted backfill": {
 			func(h *host) {
-				if err := h.store.SavePlace(state.Place{Engine: "set", PassTo: time.Now(), Cursor: ago(time.Hour), Done: 1, Total: 4}); err != nil {
+				if err := h.store.SaveCheckpoint(ledger.Checkpoint{Engine: "set", PassTo: time.Now(), Cursor: ago(time.Hour), Done: 1, Total: 4}); err != nil {
 					h.t.Fatal(err)
 				}
 			},
@@ -227,7 +228,7 @@ func TestEachTroubleIsFound(t *testing.T) {
 	}
 }
 
-func (h *host) remember(change func(*state.Memory)) {
+func (h *host) remember(change func(*ledger.Memory)) {
 	h.t.Helper()
 	if err := h.store.Update(change); err != nil {
 		h.t.Fatal(err)
@@ -256,7 +257,7 @@ func TestTheHolderOfTheLockIsNamed(t *testing.T) {
 func TestABackfillAtWorkIsSeenByItsConnection(t *testing.T) {
 	h := rolledUp(t, lab.Gen272)
 	now := time.Now()
-	if err := h.store.SavePlace(state.Place{Engine: "set", PassTo: now, Cursor: now, Done: 1, Total: 2}); err != nil {
+	if err := h.store.SaveCheckpoint(ledger.Checkpoint{Engine: "set", PassTo: now, Cursor: now, Done: 1, Total: 2}); err != nil {
 		t.Fatal(err)
 	}
 	other := h.db.Connect(t)

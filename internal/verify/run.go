@@ -6,12 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // suspectLimit is how many suspected keys wait for their second look at the most.
@@ -216,8 +216,8 @@ func (v *Verifier) remember(r *Report) {
 	if v.store == nil || (!r.Since.IsZero() && wrong == 0) {
 		return
 	}
-	err := v.store.Update(func(m *state.Memory) {
-		m.Drift = &state.Drift{At: v.now, Keys: wrong, Checked: r.UsageRows}
+	err := v.store.Update(func(m *ledger.Memory) {
+		m.Drift = &ledger.Drift{At: v.now, Keys: wrong, Checked: r.UsageRows}
 	})
 	if err != nil {
 		v.warnings = append(v.warnings, "the outcome could not be remembered: "+err.Error())

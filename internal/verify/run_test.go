@@ -12,7 +12,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
-	"github.com/multica-rollup/multica-rollup/internal/state"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/verify"
 )
 
@@ -237,7 +237,7 @@ func TestWhatIsNotDueIsNoDrift(t *testing.T) {
 			name: "a transaction that the agent still owes",
 			make: func(t *testing.T, db *labtest.DB, o verify.Options, hour time.Time) {
 				exec(t, db.Conn, spoil, hour)
-				owe(t, db, o, state.Debt{Kind: state.OpenTransaction, From: hour, To: hour.Add(time.Hour), PID: 1})
+				owe(t, db, o, ledger.Deferred{Kind: ledger.OpenTransaction, From: hour, To: hour.Add(time.Hour), PID: 1})
 			},
 			want: verify.NotDue{Owed: 1},
 		},
@@ -245,7 +245,7 @@ func TestWhatIsNotDueIsNoDrift(t *testing.T) {
 			name: "a gap that the agent has just noticed",
 			make: func(t *testing.T, db *labtest.DB, o verify.Options, hour time.Time) {
 				exec(t, db.Conn, spoil, hour)
-				owe(t, db, o, state.Debt{Kind: state.Gap, From: hour, To: hour.Add(time.Hour)})
+				owe(t, db, o, ledger.Deferred{Kind: ledger.Gap, From: hour, To: hour.Add(time.Hour)})
 			},
 			want: verify.NotDue{Owed: 1},
 		},
@@ -266,7 +266,7 @@ func TestAGapThatNobodyClosesExcusesNothing(t *testing.T) {
 	db, hour := oneKeyAnHour(t)
 	o := options(t)
 	exec(t, db.Conn, "update task_usage_hourly set input_tokens = input_tokens + 1 where bucket_hour = $1", hour)
-	owe(t, db, o, state.Debt{Kind: state.Gap, From: hour.Add(-48 * time.Hour), To: hour.Add(time.Hour)})
+	owe(t, db, o, ledger.Deferred{Kind: ledger.Gap, From: hour.Add(-48 * time.Hour), To: hour.Add(time.Hour)})
 	if r := recount(t, db.DSN, o); r.Verdict != verify.Drift || r.Wrong.Differing != 1 {
 		t.Errorf("verdict %q, %+v wrong; want drift in one key", r.Verdict, r.Wrong)
 	}
@@ -277,8 +277,8 @@ func TestGivenUpHistoryIsSaidApart(t *testing.T) {
 	o := options(t)
 	middle := get[time.Time](t, db.Conn, "select bucket_hour from task_usage_hourly order by bucket_hour offset (select count(*) / 2 from task_usage_hourly) limit 1")
 	gone := exec(t, db.Conn, "delete from task_usage_hourly where bucket_hour < $1", middle)
-	err := remembered(t, db, o).Update(func(m *state.Memory) {
-		m.GivenUp = &state.GivenUp{Before: middle, Events: 1, At: time.Now()}
+	err := remembered(t, db, o).Update(func(m *ledger.Memory) {
+		m.GivenUp = &ledger.GivenUp{Before: middle, Events: 1, At: time.Now()}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -400,11 +400,11 @@ func oneKeyAnHour(t *testing.T) (*labtest.DB, time.Time) {
 	return db, hour
 }
 
-func owe(t *testing.T, db *labtest.DB, o verify.Options, d state.Debt) {
+func owe(t *testing.T, db *labtest.DB, o verify.Options, d ledger.Deferred) {
 	t.Helper()
 	// The window is of event time: the hour's rows may have been corrected since.
 	d.To = get[time.Time](t, db.Conn, "select max(coalesce(updated_at, created_at)) + interval '1 second' from task_usage where created_at >= $1 and created_at < $2", d.To.Add(-time.Hour), d.To)
-	if err := remembered(t, db, o).Update(func(m *state.Memory) { m.Debts = append(m.Debts, d) }); err != nil {
+	if err := remembered(t, db, o).Update(func(m *ledger.Memory) { m.Deferred = append(m.Deferred, d) }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
@@ -172,8 +173,8 @@ func (v *Verifier) excuses() (excuses, error) {
 	if _, damaged := errors.AsType[*state.DamagedError](err); err != nil && !damaged {
 		return e, problem.Wrap(err, problem.Failed, "look at the state directory "+v.store.Dir(), "%v", err)
 	}
-	for _, d := range m.Debts {
-		if d.Kind == state.Gap && v.now.Sub(d.From) > gapPatience {
+	for _, d := range m.Deferred {
+		if d.Kind == ledger.Gap && v.now.Sub(d.From) > gapPatience {
 			continue
 		}
 		to := d.To

@@ -11,12 +11,12 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
-	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/verify"
 )
 
@@ -145,7 +145,7 @@ func (a *agent) forget() {
 	w := a.w
 	m := a.memory()
 	mark := get[time.Time](w, "select least(watermark_at, '9998-01-01 00:00:00+00') from task_usage_hourly_rollup_state")
-	if len(m.Debts) > 0 || (!mark.Equal(m.Truth) && !mark.Equal(m.Intent)) {
+	if len(m.Deferred) > 0 || (!mark.Equal(m.Committed) && !mark.Equal(m.Planned)) {
 		w.needsVerify = true
 	}
 	w.logf("state directory lost (recount needed: %v)", w.needsVerify)
@@ -171,7 +171,7 @@ func (a *agent) files() []string {
 }
 
 // memory reads what the agent remembers.
-func (a *agent) memory() (m state.Memory) {
+func (a *agent) memory() (m ledger.Memory) {
 	a.w.t.Helper()
 	for _, f := range a.files() {
 		if strings.HasSuffix(f, ".backfill.json") {
@@ -195,7 +195,7 @@ func (w *world) exactNow() {
 		return
 	}
 	for _, a := range w.agents {
-		if len(a.memory().Debts) > 0 || a.seen != w.moved {
+		if len(a.memory().Deferred) > 0 || a.seen != w.moved {
 			return // what one agent has not noticed yet another may never
 		}
 	}
@@ -253,11 +253,11 @@ func (a *agent) work() {
 	w := a.w
 	w.t.Helper()
 	for range 30 {
-		if st := a.run(nil); st.Outcome == report.Current && len(a.memory().Debts) == 0 && w.queued() == 0 {
+		if st := a.run(nil); st.Outcome == report.Current && len(a.memory().Deferred) == 0 && w.queued() == 0 {
 			return
 		}
 	}
-	w.t.Fatalf("after thirty runs there is still something owed, %+v, or one of %d keys queued", a.memory().Debts, w.queued())
+	w.t.Fatalf("after thirty runs there is still something owed, %+v, or one of %d keys queued", a.memory().Deferred, w.queued())
 }
 
 // backfillAll rolls everything up, what was given up included.
