@@ -91,7 +91,7 @@ func (m *Memory) GiveUp(g GivenUp) { m.GivenUp, m.Planned = &g, g.Before }
 // watermark lay within it, all up to its end is rolled up. A pass over all of
 // history takes back what an earlier one gave up.
 func (m *Memory) Passed(from, to, watermark time.Time, all bool) {
-	for _, d := range m.Deferred {
+	for _, d := range slices.Clone(m.Deferred) { // settling one moves the others up
 		if d.Kind == Gap && !d.From.Before(from) {
 			m.Settle(d, earlier(d.To, to))
 		}

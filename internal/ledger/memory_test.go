@@ -153,6 +153,9 @@ func TestWhatABackfillsPassLeavesBehind(t *testing.T) {
 	}{
 		{"a gap within it is settled",
 			ledger.Memory{Deferred: []ledger.Deferred{gap(at(7, 0), at(8, 0))}}, ledger.Memory{}, false},
+		{"each of several gaps within it is settled",
+			ledger.Memory{Deferred: []ledger.Deferred{gap(at(7, 0), at(8, 0)), gap(at(9, 0), at(10, 0)), session(1, at(7, 0)), gap(at(11, 0), at(11, 30))}},
+			ledger.Memory{Deferred: []ledger.Deferred{session(1, at(7, 0))}}, false},
 		{"a gap that reaches beyond it is settled up to its end",
 			ledger.Memory{Deferred: []ledger.Deferred{gap(at(7, 0), at(14, 0))}},
 			ledger.Memory{Deferred: []ledger.Deferred{gap(at(12, 0), at(14, 0))}}, false},
