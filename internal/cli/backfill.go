@@ -114,6 +114,10 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	if err != nil {
 		return err
 	}
+	hold.Warn = func(text string) {
+		w.State().Warn(text)
+		watch.observe(w.State())
+	}
 	ctx := cmd.Context()
 	defer w.Close(ctx)
 	o.CountLater = !f.dryRun

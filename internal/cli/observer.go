@@ -53,7 +53,7 @@ func (o *observer) observe(st *report.State) {
 	news := st.Phase != o.phase || waits != "" && waits != o.waits
 	o.phase, o.waits = st.Phase, waits
 	o.enter(st)
-	line := o.a.redact(st.Line()) // now: the state goes on changing
+	line, status := o.a.redact(st.Line()), o.a.redact(st.Status()) // now: the state goes on changing
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.later != nil {
@@ -67,13 +67,13 @@ func (o *observer) observe(st *report.State) {
 			defer o.mu.Unlock()
 			if o.later == timer { // else there is something newer
 				o.later = nil
-				o.tell(line)
+				o.tell(line, status)
 			}
 		})
 		o.later = timer
 		return
 	}
-	o.tell(line)
+	o.tell(line, status)
 }
 
 // enter makes progress an entry in the log; a wait makes its own.
@@ -91,10 +91,10 @@ func (o *observer) enter(st *report.State) {
 		journal.Engine(st.Engine), journal.SliceTo(st.SliceTo), journal.Reason(st.Waits()))
 }
 
-// tell sends a line; o.mu is held.
-func (o *observer) tell(line string) {
+// tell sends a status and draws a line, above which the log has the warnings; o.mu is held.
+func (o *observer) tell(line, status string) {
 	o.told = time.Now()
-	_ = o.notifier.Status(line) // the journal has the result as well
+	_ = o.notifier.Status(status) // the journal has the result as well
 	if o.paint != nil {
 		o.paint(line)
 	}
@@ -104,7 +104,7 @@ func (o *observer) tell(line string) {
 // last tells how it ended.
 func (o *observer) last(st *report.State) {
 	o.clear()
-	_ = o.notifier.Status(o.a.redact(st.Line()))
+	_ = o.notifier.Status(o.a.redact(st.Status()))
 }
 
 // clear removes the progress line; what was to be told later is not.

@@ -92,6 +92,21 @@ func TestANewReasonToWaitIsToldAtOnce(t *testing.T) {
 	}
 }
 
+func TestTheStatusShowsTheWarnings(t *testing.T) {
+	o, m, _ := watched(t)
+	var drawn []string
+	o.paint = func(line string) { drawn = append(drawn, line) }
+	st := backfilling(1)
+	st.Warn("cannot read the signal replica lag")
+	o.observe(st)
+	if line := m.next(time.Minute); !strings.HasSuffix(line, " rows) [warning: cannot read the signal replica lag]") {
+		t.Errorf("told %q, want the warning in it", line)
+	}
+	if len(drawn) != 1 || strings.Contains(drawn[0], "warning") {
+		t.Errorf("drew %q, want a line without the warning, which is above it", drawn)
+	}
+}
+
 func TestTheManagerIsNotFlooded(t *testing.T) {
 	o, m, _ := watched(t)
 	lines := make(chan []string, 1)

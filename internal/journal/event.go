@@ -26,6 +26,7 @@ const (
 	BackfillInterrupted                    // a backfill was asked to stop; its place is kept
 	BackfillFailed                         // a backfill ended with an error; its place is kept
 	BackfillThrottled                      // a backfill waits for the database to have room
+	SignalUnreadable                       // a throttle signal of the backfill cannot be read
 	HistoryGivenUp                         // --force-partial moved the watermark past usage that was not rolled up
 	HorizonHeld                            // an open transaction holds the horizon back
 	DebtRecorded                           // a transaction was open for too long: its window is rolled up again later
@@ -61,6 +62,7 @@ var kinds = [...]kind{
 	BackfillInterrupted:   {"backfill-interrupted", "f7515860903041d29e2737b7a4433ad2"},
 	BackfillFailed:        {"backfill-failed", "f606f8ef40754c16be1204116fd5b4ae"},
 	BackfillThrottled:     {"backfill-throttled", "ab1f779213494e28a838aeecc8ab58b9"},
+	SignalUnreadable:      {"signal-unreadable", "0e783a16ffac4c9980a2122b5710c454"},
 	HistoryGivenUp:        {"history-given-up", "58b60f0848884eea87351203361bc976"},
 	HorizonHeld:           {"horizon-held", "a05c07d466274f35a5517ce473471da5"},
 	DebtRecorded:          {"debt-recorded", "b19b461987c64df38834439ebd979294"},

@@ -72,6 +72,16 @@ func (s *State) tail() string {
 	return ""
 }
 
+// Status renders the state for STATUS=: its line and the warnings, of which the
+// log has each in an entry of its own.
+func (s *State) Status() string {
+	line := s.Line()
+	for _, w := range s.Warnings {
+		line += " [warning: " + w + "]"
+	}
+	return line
+}
+
 // Stamp renders a time as every account shows it: UTC, to the second.
 func Stamp(t time.Time) string {
 	if t.IsZero() {

@@ -173,6 +173,65 @@ func TestSessionsThatAreHiddenFromTheRoleAreSaidToBe(t *testing.T) {
 	}
 }
 
+// sleeping has so many sessions be active until the test ends.
+func sleeping(t *testing.T, db *labtest.DB, n int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, n)
+	for range n {
+		conn := db.Connect(t)
+		go func() {
+			_, err := conn.Exec(ctx, "select pg_sleep(3600)")
+			done <- err
+		}()
+	}
+	t.Cleanup(func() {
+		cancel()
+		for range n {
+			<-done
+		}
+	})
+	labtest.UntilTrue(t, db.Conn, "they sleep", "select count(*) = "+strconv.Itoa(n)+" from pg_stat_activity where query like 'select pg_sleep(3600)%' and state = 'active'")
+}
+
+func TestEverySignalThatCannotBeReadIsNamedWhileAnotherPauses(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	sleeping(t, db, 2)
+	role := "purblind" + strconv.Itoa(os.Getpid())
+	if _, err := db.Conn.Exec(t.Context(), "create role "+role+" in role pg_read_all_stats; revoke select on pg_stat_replication, pg_locks from public; set role "+role); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := db.Conn.Exec(context.Background(), "reset role; drop role "+role); err != nil {
+			t.Error(err)
+		}
+	})
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	th, log := newThrottle(t, config.Backfill{PauseFile: filepath.Join(file, "pause"), MaxActive: 1, MaxLockWaiters: 1, MaxReplicaLag: time.Second}, time.Now())
+	var warned []string
+	th.Warn = func(text string) { warned = append(warned, text) }
+	for range 3 {
+		if said, ended := reasons(t, th, db.Conn); ended || len(said) == 0 || !strings.Contains(said[0], "sessions are active") {
+			t.Fatalf("said %q, ended %v; want it to wait for the active sessions", said, ended)
+		}
+	}
+	for i, want := range []string{
+		"cannot read the signal pause file (backfill.pause_file), so only what can be read pauses the backfill: stat " + file + "/pause: not a directory",
+		"cannot read the signal sessions waiting on locks (backfill.max_lock_waiters), so only what can be read pauses the backfill: ERROR: permission denied for view pg_locks",
+		"cannot read the signal replica lag (backfill.max_replica_lag), so only what can be read pauses the backfill: ERROR: permission denied for view pg_stat_replication",
+	} {
+		if len(warned) <= i || !strings.HasPrefix(warned[i], want) {
+			t.Fatalf("warned of\n%s\nwant, as number %d,\n%s", strings.Join(warned, "\n"), i+1, want)
+		}
+	}
+	if n := strings.Count(log.String(), "event=signal-unreadable"); n != 3 || len(warned) != 3 {
+		t.Errorf("%d entries and %d warnings, want one of each signal:\n%s", n, len(warned), log)
+	}
+}
+
 func TestALossIsNotTakenForASignalThatCannotBeRead(t *testing.T) {
 	db := labtest.New(t, lab.Gen272)
 	conn := db.Connect(t)
