@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/report"
@@ -51,13 +52,7 @@ read again, and rewritten only where it was wrong.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.backfill(cmd, &f) },
 	}
 	flags := cmd.Flags()
-	bind(flags, "sleep-between-slices", "backfill.sleep_between_slices", "5s", "pause for a `DURATION` between slices")
-	bind(flags, "nice", "backfill.nice", "1", "idle for this `FACTOR` of the time each slice worked")
-	bind(flags, "max-active", "backfill.max_active", "20", "wait while more than `N` sessions of the server are active; 0: do not look")
-	bind(flags, "max-lock-waiters", "backfill.max_lock_waiters", "2", "wait while more than `N` sessions of the database wait on locks; 0: do not look")
-	bind(flags, "max-replica-lag", "backfill.max_replica_lag", "30s", "wait while a replica lags by more than this `DURATION`; 0s: do not look")
-	bind(flags, "pause-file", "backfill.pause_file", "/run/multica-rollup.pause", "wait while this `FILE` exists; for the service not in /tmp or /home, which it does not see")
-	bind(flags, "window", "backfill.window", "22:00-06:00", "work only within this `SPAN` of the day, local time, such as 22:00-06:00")
+	config.BindFlags(flags, "backfill")
 	flags.IntVar(&f.monthsBack, "months-back", 0, "begin at the calendar month (UTC) `N` months ago instead of the oldest usage")
 	flags.StringVar(&f.from, "from", "", "begin at this hour (`TIME` as 2026-01-31, in UTC, or RFC 3339) instead of the oldest usage")
 	flags.BoolVar(&f.forcePartial, "force-partial", false, "with --months-back or --from: give up for good what is before and not rolled up yet")

@@ -12,13 +12,6 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/config"
 )
 
-// bind adds a flag that overrides a key of the configuration. Its value goes
-// through the same checks as the file's; example is one that passes them.
-func bind(flags *pflag.FlagSet, name, key, example, usage string) {
-	flags.String(name, "", usage)
-	config.BindFlag(flags, name, key, example)
-}
-
 // example gives flags that are no keys what hints show of them: a good value.
 func example(flags *pflag.FlagSet, name, value string) {
 	if err := flags.SetAnnotation(name, config.FlagExample, []string{value}); err != nil {

@@ -43,9 +43,7 @@ self-hosted Multica read, and says so when it is behind or wrong.`,
 	flags.BoolVar(&a.json, "json", false, "print results as JSON")
 	flags.BoolVar(&a.asRoot, "as-root", false, "stay root instead of becoming the user of the service")
 	example(flags, "config", config.DefaultPath)
-	bind(flags, "engine", "engine", "auto", "`NAME` of the engine: auto, set or function; where columns are unknown, set is function too")
-	bind(flags, "log-level", "log_level", "info", "`LEVEL` to log from: debug, info, warn or error")
-	bind(flags, "log-format", "log_format", "auto", "`FORMAT` of the log: auto, text or json")
+	config.BindFlags(flags, "")
 
 	root.AddGroup(
 		&cobra.Group{ID: groupWork, Title: "Work:"},

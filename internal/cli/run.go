@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/report"
@@ -35,7 +36,7 @@ minutes ago, or the start of the oldest open transaction) and rolls up again wha
 it still owes, for at most run.budget. A watermark at the epoch is no trap: one run
 catches up. If another holds lock 4246 all along, run says who and ends well.`,
 	}
-	bind(cmd.Flags(), "budget", "run.budget", "4m", "`DURATION` after which no slice starts any more")
+	config.BindFlags(cmd.Flags(), "run")
 	every := cmd.Flags().Duration("every", 0, "run again and again, every `DURATION`, where nothing else schedules it")
 	example(cmd.Flags(), "every", "5m")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runEvery(cmd, *every) }

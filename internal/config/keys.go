@@ -60,69 +60,47 @@ func lookUp(name string) (key, bool) {
 }
 
 // secret tells whether a key's value must never be shown as it is.
-func secret(name string) bool { return name == "dsn" }
+func secret(name string) bool { return rules[name].secret }
 
 // check returns what is impossible about a value that has the right type, ""
-// if nothing is. The bounds are where a value would be a slip of the pen: a
-// slice of an hour holds lock 4246 and with it the deletion of workspaces, a
-// budget of milliseconds does nothing.
+// if nothing is.
 func check(name string, value any) string {
-	switch name {
-	case "engine":
-		return oneOf(value, "auto", "set", "function")
-	case "log_level":
-		return oneOf(value, "debug", "info", "warn", "error")
-	case "log_format":
-		return oneOf(value, "auto", "text", "json")
-	case "state_dir", "backfill.pause_file":
-		return absolute(value)
-	case "dsn_file":
-		return secretFile(value)
-	case "metrics.textfile":
-		return textfile(value)
-	case "run.budget":
-		return between(value, time.Second, 24*time.Hour)
-	case "run.standby_lag":
-		return between(value, 0, 30*24*time.Hour)
-	case "walk.slice_target":
-		return between(value, 50*time.Millisecond, 5*time.Minute)
-	case "walk.lock_timeout":
-		return between(value, time.Millisecond, time.Minute)
-	case "walk.statement_timeout":
-		return between(value, time.Second, time.Hour)
-	case "walk.horizon_hold":
-		return between(value, 0, 24*time.Hour)
-	case "backfill.sleep_between_slices":
-		return between(value, 0, time.Hour)
-	case "backfill.max_replica_lag":
-		return between(value, 0, 24*time.Hour)
-	case "backfill.nice":
-		if f := value.(float64); math.IsNaN(f) || f < 0 || f > 100 {
-			return "must be from 0 to 100"
-		}
-	case "backfill.max_active", "backfill.max_lock_waiters":
-		if n := value.(int); n < 0 || n > 10000 {
-			return "must be from 0 to 10000"
-		}
-	case "backfill.window":
-		return window(value)
+	if wrong := rules[name].wrong; wrong != nil {
+		return wrong(value)
 	}
 	return ""
 }
 
-func oneOf(value any, names ...string) string {
-	s := value.(string)
-	if slices.Contains(names, s) {
+func oneOf(names ...string) func(any) string {
+	return func(value any) string {
+		s := value.(string)
+		if slices.Contains(names, s) {
+			return ""
+		}
+		return "must be one of " + strings.Join(names, ", ") + didYouMean(s, names)
+	}
+}
+
+func between(low, high time.Duration) func(any) string {
+	return func(value any) string {
+		if d := value.(time.Duration); d < low || d > high {
+			return fmt.Sprintf("must be from %s to %s", FormatDuration(low), FormatDuration(high))
+		}
 		return ""
 	}
-	return "must be one of " + strings.Join(names, ", ") + didYouMean(s, names)
 }
 
-func between(value any, low, high time.Duration) string {
-	if d := value.(time.Duration); d < low || d > high {
-		return fmt.Sprintf("must be from %s to %s", FormatDuration(low), FormatDuration(high))
+func upTo(high float64) func(any) string {
+	return func(value any) string {
+		f, ok := value.(float64)
+		if !ok {
+			f = float64(value.(int))
+		}
+		if math.IsNaN(f) || f < 0 || f > high {
+			return fmt.Sprintf("must be from 0 to %g", high)
+		}
+		return ""
 	}
-	return ""
 }
 
 func absolute(value any) string {
@@ -184,12 +162,16 @@ func clock(s string) (d time.Duration, ok bool) {
 	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, err == nil
 }
 
-// settled writes a value that passed its check in the one form that others read:
-// a window that ends with the day ends at midnight, and the whole day is none.
+// settled writes a value that passed its check in the one form that others read.
 func settled(name string, value any) any {
-	if name != "backfill.window" {
-		return value
+	if settle := rules[name].settle; settle != nil {
+		return settle(value)
 	}
+	return value
+}
+
+// settledWindow ends a window that ends with the day at midnight; the whole day is none.
+func settledWindow(value any) any {
 	from, ok := strings.CutSuffix(value.(string), "-"+endOfDay)
 	if !ok {
 		return value

@@ -41,6 +41,21 @@ func BindFlag(flags *pflag.FlagSet, flag, name, example string) {
 	}
 }
 
+// BindFlags adds the flags that override the keys of a section, "" being what
+// stands before the first. Their values go through the same checks as the file's.
+func BindFlags(flags *pflag.FlagSet, section string) {
+	for _, k := range keys() {
+		in, _, ok := strings.Cut(k.name, ".")
+		if !ok {
+			in = ""
+		}
+		if f := rules[k.name].flag; f.name != "" && in == section {
+			flags.String(f.name, "", f.usage)
+			BindFlag(flags, f.name, k.name, f.example)
+		}
+	}
+}
+
 // FlagHint says what to type for a flag, "" where it has no example.
 func FlagHint(f *pflag.Flag) string {
 	example := f.Annotations[FlagExample]
