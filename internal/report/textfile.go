@@ -20,34 +20,104 @@ import (
 // metricPrefix begins the name of every metric.
 const metricPrefix = "multica_rollup_"
 
-// metric is a family of the textfile; all of them are gauges.
-type metric struct{ name, help string }
-
-// metrics are the families in the order of the file. All have the labels
-// database and server; a run is one of run or backfill, whichever ended last.
-var metrics = [...]metric{
-	{"info", "What rolls up: version of the agent, engine, and generation of the pipeline."},
-	{"last_run_timestamp_seconds", "When the last run ended."},
-	{"last_run_success", "Whether the last run ended well."},
-	{"last_run_duration_seconds", "How long the last run took."},
-	{"last_run_rows_written", "Hourly rows that the last run wrote or deleted."},
-	{"last_run_rows_read", "Usage rows that the last run read."},
-	{"last_run_longest_lock_seconds", "Longest time that the last run held lock 4246."},
-	{"last_success_timestamp_seconds", "When the last run ended that did what there was to do."},
-	{"watermark_timestamp_seconds", "Everything before this is rolled up."},
-	{"newest_event_timestamp_seconds", "When usage was written last."},
-	{"lag_seconds", "How far the watermark trails the newest event, when the last run ended."},
-	{"queue_keys", "Invalidations that the last run left."},
-	{"debts", "Windows owed to transactions still open, or to gaps."},
-	{"backfill_progress_ratio", "How far the backfill has come, from 0 to 1."},
-	{"history_given_up_rows", "Usage rows that a partial backfill left out for good."},
-	{"last_verify_timestamp_seconds", "When hourly rows were last counted again."},
-	{"drift_keys", "Hourly rows that the last verify found wrong."},
+// metric is a family of the textfile; all of them are gauges with the labels
+// database and server.
+type metric struct {
+	name, help string
+	// value returns what a command knows of it; where that is nothing, the file keeps what it has.
+	value func(known) (v float64, ok bool)
+	// labels returns further ones; may be nil.
+	labels func(known) string
+	// ofMoment says that it tells of this moment alone: where a run could not even
+	// read the watermark it is left out rather than kept.
+	ofMoment bool
 }
 
-// ofMoment are the families that say something of this moment alone: where a run
-// could not even read the watermark they are left out rather than kept.
-var ofMoment = []string{"lag_seconds", "queue_keys", "debts"}
+// metrics are the families in the order of the file. A run is one of run or
+// backfill, whichever ended last.
+var metrics = [...]metric{
+	{name: "info", help: "What rolls up: version of the agent, engine, and generation of the pipeline.",
+		value: func(k known) (float64, bool) { return 1, k.works() && k.st.Engine != "" },
+		labels: func(k known) string {
+			return labels("version", k.version, "engine", k.st.Engine, "generation", k.st.Generation)
+		}},
+	{name: "last_run_timestamp_seconds", help: "When the last run ended.",
+		value: func(k known) (float64, bool) { return seconds(k.st.Finished), k.ended() }},
+	{name: "last_run_success", help: "Whether the last run ended well.",
+		value: func(k known) (float64, bool) { return boolean(k.st.Outcome != Failed), k.ended() }},
+	{name: "last_run_duration_seconds", help: "How long the last run took.",
+		value: func(k known) (float64, bool) { return k.st.Finished.Sub(k.st.Started).Seconds(), k.ended() }},
+	{name: "last_run_rows_written", help: "Hourly rows that the last run wrote or deleted.",
+		value: func(k known) (float64, bool) { return float64(k.st.Rows), k.ended() }},
+	{name: "last_run_rows_read", help: "Usage rows that the last run read.",
+		value: func(k known) (float64, bool) { return float64(k.st.Read), k.ended() }},
+	{name: "last_run_longest_lock_seconds", help: "Longest time that the last run held lock 4246.",
+		value: func(k known) (float64, bool) { return k.st.LongestHold.Seconds(), k.ended() }},
+	{name: "last_success_timestamp_seconds", help: "When the last run ended that did what there was to do.",
+		value: func(k known) (float64, bool) { return seconds(k.st.Finished), k.ended() && k.didItsWork() }},
+	{name: "watermark_timestamp_seconds", help: "Everything before this is rolled up.",
+		value: func(k known) (float64, bool) { return seconds(k.st.Watermark), k.sawTheWatermark() }},
+	{name: "newest_event_timestamp_seconds", help: "When usage was written last.",
+		value: func(k known) (float64, bool) { return seconds(k.st.Newest), k.works() && !k.st.Newest.IsZero() }},
+	{name: "lag_seconds", help: "How far the watermark trails the newest event, when the last run ended.", ofMoment: true,
+		value: func(k known) (float64, bool) { return k.st.Lag().Seconds(), k.sawTheWatermark() }},
+	{name: "queue_keys", help: "Invalidations that the last run left.", ofMoment: true,
+		value: func(k known) (float64, bool) { return float64(k.st.Queue), k.sawTheWatermark() }},
+	{name: "debts", help: "Windows owed to transactions still open, or to gaps.", ofMoment: true,
+		value: func(k known) (float64, bool) { return float64(k.st.Debts), k.sawTheWatermark() }},
+	{name: "backfill_progress_ratio", help: "How far the backfill has come, from 0 to 1.",
+		value: func(k known) (float64, bool) { return k.progress(), k.works() && k.st.Progress != nil }},
+	{name: "history_given_up_rows", help: "Usage rows that a partial backfill left out for good.",
+		value: func(k known) (float64, bool) { return k.givenUp(), k.m != nil }},
+	{name: "last_verify_timestamp_seconds", help: "When hourly rows were last counted again.",
+		value: func(k known) (float64, bool) { return seconds(k.drift().At), k.verified() }},
+	{name: "drift_keys", help: "Hourly rows that the last verify found wrong.",
+		value: func(k known) (float64, bool) { return float64(k.drift().Keys), k.verified() }},
+}
+
+// known is what a command knows at its end, or of its progress.
+type known struct {
+	st      *State
+	m       *ledger.Memory // nil where nothing could be remembered
+	version string
+}
+
+// works says that it is a run or a backfill: a verify's progress and watermark are of its own reading.
+func (k known) works() bool { return k.st.Command != "verify" }
+
+func (k known) ended() bool { return k.works() && !k.st.Finished.IsZero() }
+
+func (k known) didItsWork() bool {
+	return k.st.Outcome == Current || k.st.Outcome == Incomplete || k.st.Outcome == StandingBy
+}
+
+func (k known) sawTheWatermark() bool { return k.works() && !k.st.Watermark.IsZero() }
+
+func (k known) progress() float64 {
+	switch {
+	case k.st.Progress == nil:
+		return 0
+	case k.st.Outcome == Current:
+		return 1
+	}
+	return k.st.Progress.Percent() / 100
+}
+
+func (k known) givenUp() float64 {
+	if k.m == nil || k.m.GivenUp == nil {
+		return 0
+	}
+	return float64(k.m.GivenUp.Events)
+}
+
+func (k known) verified() bool { return k.m != nil && k.m.Drift != nil }
+
+func (k known) drift() ledger.Drift {
+	if !k.verified() {
+		return ledger.Drift{}
+	}
+	return *k.m.Drift
+}
 
 // samples are the lines of the file by what stands before the value.
 type samples map[string]string
@@ -65,7 +135,7 @@ func WriteTextfile(path string, st *State, m *ledger.Memory, version string) err
 		return fmt.Errorf("reading the metrics file: %w", err)
 	}
 	all := kept(old, own)
-	all.update(st, m, own, version)
+	all.update(known{st, m, version}, own)
 	if err := replace(path, all.render()); err != nil {
 		return fmt.Errorf("writing the metrics file: %w", err)
 	}
@@ -123,65 +193,20 @@ func (all samples) drop(name string) {
 }
 
 // update sets what the command knows.
-func (all samples) update(st *State, m *ledger.Memory, own, version string) {
-	if st.Command != "verify" { // whose progress and watermark are of its own reading
-		all.work(st, own, version)
-	}
-	if m == nil {
-		return
-	}
-	all.set("history_given_up_rows", own, givenUp(m))
-	if d := m.Drift; d != nil {
-		all.set("last_verify_timestamp_seconds", own, seconds(d.At))
-		all.set("drift_keys", own, float64(d.Keys))
-	}
-}
-
-// work are the metrics of a run or a backfill.
-func (all samples) work(st *State, own, version string) {
-	if st.Engine != "" {
-		all.drop("info")
-		all.set("info", own+","+labels("version", version, "engine", st.Engine, "generation", st.Generation), 1)
-	}
-	if !st.Finished.IsZero() {
-		all.set("last_run_timestamp_seconds", own, seconds(st.Finished))
-		all.set("last_run_success", own, boolean(st.Outcome != Failed))
-		all.set("last_run_duration_seconds", own, st.Finished.Sub(st.Started).Seconds())
-		all.set("last_run_rows_written", own, float64(st.Rows))
-		all.set("last_run_rows_read", own, float64(st.Read))
-		all.set("last_run_longest_lock_seconds", own, st.LongestHold.Seconds())
-		if st.Outcome == Current || st.Outcome == Incomplete || st.Outcome == StandingBy {
-			all.set("last_success_timestamp_seconds", own, seconds(st.Finished))
+func (all samples) update(k known, own string) {
+	blind := k.works() && !k.sawTheWatermark() && k.st.Outcome == Failed
+	for _, f := range metrics {
+		value, ok := f.value(k)
+		switch {
+		case ok && f.labels != nil:
+			all.drop(f.name)
+			all.set(f.name, own+","+f.labels(k), value)
+		case ok:
+			all.set(f.name, own, value)
+		case f.ofMoment && blind:
+			all.drop(f.name)
 		}
 	}
-	switch {
-	case !st.Watermark.IsZero():
-		all.set("watermark_timestamp_seconds", own, seconds(st.Watermark))
-		all.set("lag_seconds", own, st.Lag().Seconds())
-		all.set("queue_keys", own, float64(st.Queue))
-		all.set("debts", own, float64(st.Debts))
-	case st.Outcome == Failed:
-		for _, name := range ofMoment {
-			all.drop(name)
-		}
-	}
-	if !st.Newest.IsZero() {
-		all.set("newest_event_timestamp_seconds", own, seconds(st.Newest))
-	}
-	if p := st.Progress; p != nil {
-		ratio := p.Percent() / 100
-		if st.Outcome == Current {
-			ratio = 1
-		}
-		all.set("backfill_progress_ratio", own, ratio)
-	}
-}
-
-func givenUp(m *ledger.Memory) float64 {
-	if m.GivenUp == nil {
-		return 0
-	}
-	return float64(m.GivenUp.Events)
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
