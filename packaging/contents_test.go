@@ -3,9 +3,11 @@
 package packaging_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -102,6 +104,54 @@ func nfpm(t *testing.T) nfpmFile {
 	return file
 }
 
+// contents returns the packages' files, with those that a pattern stands for in its place.
+func contents(t *testing.T) []content {
+	t.Helper()
+	var all []content
+	for _, c := range nfpm(t).Contents {
+		if !strings.Contains(c.Src, "*") {
+			all = append(all, c)
+			continue
+		}
+		found, err := fs.Glob(os.DirFS(root), c.Src)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s stands for %v, %v", c.Src, found, err)
+		}
+		dir := c.Dst
+		for _, path := range found {
+			c.Src, c.Dst = path, dir+filepath.Base(path)
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// scripts returns the maintainer scripts as generate.sh has them made, by their path below generated/.
+func scripts(t *testing.T) map[string]string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "./scripts.sh", dir).CombinedOutput(); err != nil {
+		t.Fatalf("scripts.sh: %v\n%s", err, out)
+	}
+	made := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode()&0o111 == 0 {
+			t.Errorf("%s cannot be executed", path)
+		}
+		text, readErr := os.ReadFile(path)
+		made[strings.TrimPrefix(path, dir+"/")] = string(text)
+		return errors.Join(err, readErr)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
 func TestGoreleaserMakesTheSamePackages(t *testing.T) {
 	var releaser goreleaserFile
 	read(t, ".goreleaser.yaml", &releaser)
@@ -132,7 +182,7 @@ func TestGoreleaserMakesTheSamePackages(t *testing.T) {
 
 // A file without a mode has that of the checkout, which follows the umask of who builds.
 func TestEveryPackagedFileHasAModeOfItsOwn(t *testing.T) {
-	for _, c := range nfpm(t).Contents {
+	for _, c := range contents(t) {
 		if c.Type != "symlink" && c.FileInfo.Mode == 0 {
 			t.Errorf("%s (%s) has no mode in packaging/nfpm.yaml", c.Dst, c.Packager)
 		}
@@ -166,7 +216,7 @@ var shipped = map[string]func(name string) bool{
 func TestEveryFileForUsersIsPackagedForBothFormats(t *testing.T) {
 	for _, format := range []string{"deb", "rpm"} {
 		packaged := map[string]bool{}
-		for _, c := range nfpm(t).Contents {
+		for _, c := range contents(t) {
 			if c.Packager == "" || c.Packager == format {
 				packaged[c.Src] = true
 			}
@@ -198,7 +248,7 @@ func TestEveryFileForUsersIsPackagedForBothFormats(t *testing.T) {
 }
 
 func TestEveryPackagedFileExists(t *testing.T) {
-	for _, c := range nfpm(t).Contents {
+	for _, c := range contents(t) {
 		if c.Type == "dir" || c.Type == "symlink" || strings.HasPrefix(c.Src, "generated/") {
 			continue
 		}
@@ -206,11 +256,11 @@ func TestEveryPackagedFileExists(t *testing.T) {
 			t.Errorf("%s: %v", c.Dst, err)
 		}
 	}
+	made := scripts(t)
 	for format, o := range nfpm(t).Overrides {
 		for name, script := range o.Scripts {
-			info, err := os.Stat(filepath.Join(root, script))
-			if err != nil || info.Mode()&0o111 == 0 {
-				t.Errorf("the %s's %s is no script: %v", format, name, err)
+			if text := made[strings.TrimPrefix(script, "generated/")]; !strings.HasPrefix(text, "#!/bin/sh\n") {
+				t.Errorf("the %s's %s is no script: %q", format, name, text)
 			}
 		}
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # generate.sh [BINARY]: writes what the packages contain beside the binary and the files of the repository
-# into $GENERATED (generated): compressed manual pages, changelogs, completions, copyright, and the bill
-# of materials. Called by build.sh, and by goreleaser before there is a binary: then it builds one to
+# into $GENERATED (generated): compressed manual pages, changelogs, completions, copyright, the bill of
+# materials, and the maintainer scripts. Called by build.sh, and by goreleaser before there is a binary: then it builds one to
 # look at.
 #
 # VERSION, SOURCE_DATE_EPOCH and MAINTAINER have to be set; TOOLS is a directory with the programs
@@ -32,6 +32,8 @@ gzip -9nc CHANGELOG.md >"$generated/changelog.gz"
 tool changelog -version "$VERSION" -date "$date" -maintainer "$MAINTAINER" CHANGELOG.md >"$generated/changelog.yaml"
 tool sbom -spdx "$generated/sbom.spdx.json" -name multica-rollup -version "$VERSION" \
   -copyright "$generated/copyright" -header packaging/copyright.in "$binary"
+
+packaging/scripts.sh "$generated"
 
 # Completions do not depend on the architecture, and the binary may not run here.
 for shell in bash zsh fish; do
