@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,6 +23,34 @@ func TestEveryCheckComesAfterWhatItRefersTo(t *testing.T) {
 			}
 		}
 		seen[c.ID] = true
+	}
+}
+
+// TestEveryFileOfACheckIsInTheRegistry: one that is not in it would never be run.
+func TestEveryFileOfACheckIsInTheRegistry(t *testing.T) {
+	registry, err := os.ReadFile("registry.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("check_*.go")
+	if err != nil || len(files) != len(doctor.All()) {
+		t.Errorf("%d files check_*.go, %v; want one for each of the %d checks", len(files), err, len(doctor.All()))
+	}
+	made := regexp.MustCompile(`(?m)^func (\w+)\([^)]*\) Check \{$`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		functions := made.FindAllSubmatch(text, -1)
+		if len(functions) != 1 {
+			t.Errorf("%s makes %d checks, want one", file, len(functions))
+		}
+		for _, f := range functions {
+			if call := "\t\t" + string(f[1]) + "(),\n"; !strings.Contains(string(registry), call) {
+				t.Errorf("registry.go does not list %s of %s", f[1], file)
+			}
+		}
 	}
 }
 
