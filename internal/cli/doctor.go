@@ -15,6 +15,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/identity"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
@@ -154,7 +155,7 @@ func (a *app) patients(cmd *cobra.Command, all bool) ([]instance, error) {
 func (a *app) patient(i instance) *doctor.Env {
 	env := &doctor.Env{
 		Instance: i.Name, ConfigPath: i.Path, Config: i.Loaded, ConfigErr: i.Err,
-		Known: pipeline.Shipped(), Now: time.Now, Limits: doctor.DefaultLimits(),
+		Known: pipeline.Shipped(), Schedulers: scheduler.Kinds(), Now: time.Now, Limits: doctor.DefaultLimits(),
 	}
 	path := i.Path
 	if i.Loaded != nil {

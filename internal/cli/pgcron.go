@@ -13,6 +13,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pgcron"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
@@ -124,7 +125,7 @@ func (a *app) pgcron(cmd *cobra.Command, do func(context.Context, *pgcron.Admin)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), pgcronPatience)
 	defer cancel()
-	err = do(ctx, pgcron.New(connector, pipeline.Shipped(), timer))
+	err = do(ctx, pgcron.New(connector, pipeline.Shipped(), scheduler.Kinds(), timer))
 	err = unanswered(err, connector, pgcronPatience)
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/status"
 	"github.com/multica-rollup/multica-rollup/internal/units"
@@ -104,7 +105,7 @@ func (a *app) gatherStatus(ctx context.Context) (*report.Status, error) {
 		return nil, err
 	}
 	o := status.Options{
-		Connector: connector, Known: pipeline.Shipped(), Engine: a.loaded.Engine, Now: time.Now,
+		Connector: connector, Known: pipeline.Shipped(), Schedulers: scheduler.Kinds(), Engine: a.loaded.Engine, Now: time.Now,
 		Store: func(p *pipeline.Pipeline) *state.Store { return a.inspectState(p, connector.Target()) },
 	}
 	path := a.loaded.Path

@@ -6,7 +6,10 @@ import "context"
 // function does the same work again, slowly, and holds lock 4246 meanwhile.
 func duplicatesCheck() Check {
 	return Check{ID: "duplicates", Title: "one scheduler alone rolls up", Needs: []string{"pipeline"}, Run: func(ctx context.Context, env *Env) Finding {
-		others := env.schedulers()
+		others, err := env.schedulers(ctx)
+		if err != nil {
+			return env.unknown(err)
+		}
 		timer := env.timerActive(ctx)
 		n := len(others)
 		if timer {

@@ -14,17 +14,16 @@ func pgcronDatabaseCheck() Check {
 				return env.unknown(err)
 			}
 			ours := env.pipe.Database
-			for _, j := range env.cron.jobs {
+			for _, j := range env.cron.Jobs {
 				switch {
-				case j.kept == ours && env.cron.launched != "" && env.cron.launched != ours:
+				case j.Kept == ours && env.cron.Launched() != "" && env.cron.Launched() != ours:
 					return warning(env.sql(fmt.Sprintf("alter system set cron.database_name = '%s'", ours)),
-						"pg_cron works in database %s and does not see the job that is kept here", env.cron.launched).
-						with("%s", j).with("takes effect when PostgreSQL is restarted")
-				case j.kept != ours && j.Database == j.kept && j.Active && j.Status == "failed":
-					// A job of another Multica database on the same server succeeds there.
-					return warning(Fix{SQL: fmt.Sprintf("select cron.alter_job(%d, database := '%s')", j.ID, ours), Database: j.kept},
+						"pg_cron works in database %s and does not see the job that is kept here", env.cron.Launched()).
+						with("%s", jobLine(j)).with("takes effect when PostgreSQL is restarted")
+				case j.Kept != ours && j.Astray(ours) && j.Active:
+					return warning(Fix{SQL: fmt.Sprintf("select cron.alter_job(%d, database := '%s')", j.ID, ours), Database: j.Kept},
 						"pg_cron runs the roll-up in database %s instead of %s, where it fails", j.Database, ours).
-						with("%s", j).with("%s", j.Message)
+						with("%s", jobLine(j)).with("%s", j.Message)
 				}
 			}
 			return well("no job works elsewhere")

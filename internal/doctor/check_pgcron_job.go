@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 )
 
 var deniedTable = regexp.MustCompile(`permission denied for (?:table|relation) `)
@@ -16,31 +19,36 @@ func pgcronJobCheck() Check {
 			if err := env.readCron(ctx); err != nil {
 				return env.unknown(err)
 			}
-			for _, j := range env.cron.jobs {
+			for _, j := range env.cron.For(env.pipe.Database) {
 				switch {
-				case j.Database != env.pipe.Database:
-				case !j.Active && !env.timerActive(ctx) && len(env.schedulers()) == 0:
-					return warning(Fix{SQL: fmt.Sprintf("select cron.alter_job(%d, active := true)", j.ID), Database: j.kept},
-						"pg_cron's job is switched off, and nobody else rolls up").with("%s", j)
-				case j.Active && j.Status == "failed":
-					f := warning(env.cronJobFix(j), "pg_cron's job fails: %s", j.Message).with("%s", j)
+				case !j.Active:
+					others, err := env.schedulers(ctx)
+					if err != nil {
+						return env.unknown(err)
+					}
+					if !env.timerActive(ctx) && len(others) == 0 {
+						return warning(Fix{SQL: fmt.Sprintf("select cron.alter_job(%d, active := true)", j.ID), Database: j.Kept},
+							"pg_cron's job is switched off, and nobody else rolls up").with("%s", jobLine(j))
+					}
+				case j.Status == "failed":
+					f := warning(env.cronJobFix(j), "pg_cron's job fails: %s", j.Message).with("%s", jobLine(j))
 					if f.Fix.SQL == useWorkers {
 						f = f.with("takes effect when PostgreSQL is restarted")
 					}
 					return f
 				}
 			}
-			if len(env.cron.jobs) == 0 && env.cron.launched != "" {
+			if len(env.cron.Jobs) == 0 && env.cron.Launched() != "" {
 				return well("role %s sees no job that rolls up; pg_cron shows each role its own alone", env.pipe.User)
 			}
-			return well("%s", count(int64(len(env.cron.jobs)), "job", "jobs"))
+			return well("%s", count(int64(len(env.cron.Jobs)), "job", "jobs"))
 		}}
 }
 
 // useWorkers has pg_cron start jobs without a connection, which pg_hba.conf may refuse.
 const useWorkers = "alter system set cron.use_background_workers = on"
 
-func (e *Env) cronJobFix(j cronJob) Fix {
+func (e *Env) cronJobFix(j catalog.Job) Fix {
 	if deniedTable.MatchString(j.Message) {
 		// All that the function uses, in one: else each run would name the next table.
 		role := quoteIdent(j.User)
@@ -48,8 +56,8 @@ func (e *Env) cronJobFix(j cronJob) Fix {
 			"; grant select, insert, update, delete on task_usage_hourly, task_usage_hourly_dirty, task_usage_hourly_rollup_state to " + role)
 	}
 	if strings.Contains(j.Message, "connection failed") {
-		return Fix{SQL: useWorkers, Database: j.kept}
+		return Fix{SQL: useWorkers, Database: j.Kept}
 	}
 	// Our own timer does what the job cannot.
-	return e.removeJob(j)
+	return e.end(scheduler.StopJob(j, e.pipe.Database))
 }

@@ -2,8 +2,8 @@ package doctor
 
 import (
 	"context"
-	"slices"
-	"strings"
+
+	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
 )
 
 // pgcronPreloadCheck: an extension without its launcher keeps jobs that nobody starts.
@@ -12,30 +12,30 @@ func pgcronPreloadCheck() Check {
 		if err := env.readCron(ctx); err != nil {
 			return env.unknown(err)
 		}
+		cron := env.cron
+		var f Finding
 		switch {
-		case len(env.cron.jobs) == 0:
+		case len(cron.Jobs) == 0:
 			return well("pg_cron has no job here that rolls up")
-		case env.cron.launched != "":
-			return well("pg_cron works in database %s", env.cron.launched)
-		case env.cron.hidden:
+		case cron.Preload == catalog.NotLoaded:
+			f = warning(env.sql(cron.Preloading()),
+				"pg_cron is not loaded, so its job never runs: shared_preload_libraries does not list it")
+		case cron.Launched() != "":
+			return well("pg_cron works in database %s", cron.Launched())
+		case cron.LauncherHidden:
 			return well("pg_cron has a job here; its launcher is hidden from role %s", env.pipe.User)
-		}
-		var libraries string
-		if err := env.get(ctx, []any{&libraries}, "select coalesce((select setting from pg_settings where name = 'shared_preload_libraries'), '')"); err != nil {
-			return env.unknown(err)
-		}
-		if slices.Contains(strings.FieldsFunc(libraries, func(r rune) bool { return r == ',' || r == ' ' || r == '"' }), "pg_cron") {
+		case cron.Preload == catalog.Loaded:
 			return well("pg_cron is loaded and about to start")
+		default: // Naming the libraries anew would drop those that we do not see.
+			f = warning(env.sql("grant pg_read_all_settings to "+quoteIdent(env.pipe.User)),
+				"pg_cron does not run, so its job never does; whether it is loaded is hidden from role %s", env.pipe.User)
 		}
-		list := "pg_cron"
-		if libraries != "" {
-			list = libraries + ",pg_cron"
+		for _, j := range cron.Jobs {
+			f = f.with("%s", jobLine(j))
 		}
-		f := warning(env.sql("alter system set shared_preload_libraries = "+list),
-			"pg_cron is not loaded, so its job never runs: shared_preload_libraries does not list it")
-		for _, j := range env.cron.jobs {
-			f = f.with("%s", j)
+		if cron.Preload == catalog.NotLoaded {
+			f = f.with("takes effect when PostgreSQL is restarted")
 		}
-		return f.with("takes effect when PostgreSQL is restarted")
+		return f
 	}}
 }

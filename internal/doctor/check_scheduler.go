@@ -19,7 +19,10 @@ func schedulerCheck() Check {
 			if u != nil && u.Timer != nil {
 				return well("the timer, of which its own check tells")
 			}
-			others := env.schedulers()
+			others, err := env.schedulers(ctx)
+			if err != nil {
+				return env.unknown(err)
+			}
 			if len(others) > 0 {
 				return well("%s", others[0].what)
 			}
@@ -47,7 +50,7 @@ func schedulerCheck() Check {
 // schedule is how to have the roll-up scheduled where there is no timer to
 // enable: by a pg_cron that works, else by this program, as in a container.
 func (e *Env) schedule() Fix {
-	if e.cron.launched != "" {
+	if e.cron != nil && e.cron.Launched() != "" {
 		return e.command("pgcron install")
 	}
 	return e.command("run --every 5m")

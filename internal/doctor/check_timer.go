@@ -17,7 +17,11 @@ func timerCheck() Check {
 		if u == nil || u.Timer == nil {
 			return well("no systemd timer on this host")
 		}
-		t, others := u.Timer, env.schedulers()
+		t := u.Timer
+		others, err := env.schedulers(ctx)
+		if err != nil {
+			return env.unknown(err)
+		}
 		switch {
 		case !t.Enabled && !t.Active && len(others) > 0:
 			return well("%s is off; %s rolls up", t.Name, others[0].what)

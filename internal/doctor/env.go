@@ -12,7 +12,9 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/status"
@@ -59,6 +61,7 @@ type Env struct {
 	ConfigErr  error
 	Connector  *pg.Connector // nil where it could not be made
 	Known      pipeline.Fingerprints
+	Schedulers []scheduler.Kind                                // that there may be inside the database
 	Units      func(ctx context.Context) (*units.Units, error) // nil, nil where there is no service manager
 	Now        func() time.Time                                // this host's clock
 	StateDir   string                                          // as configured; "" means the default
@@ -69,9 +72,9 @@ type Env struct {
 	pipe   *pipeline.Pipeline
 	row    *stateRow
 	memory *ledger.Memory
-	found  *units.Units // nil where there is no service manager
-	cron   cronState    // pg_cron
-	others []scheduler  // who schedules the roll-up besides our timer
+	found  *units.Units   // nil where there is no service manager
+	cron   *catalog.State // pg_cron; nil before it is read
+	others []other        // who schedules the roll-up besides our timer
 }
 
 // statementTimeout bounds each statement: a check that takes longer is given up as unknown.
@@ -83,10 +86,15 @@ func (e *Env) read(ctx context.Context, fn func(pgx.Tx) error) error {
 }
 
 func (e *Env) readOn(ctx context.Context, conn *pgx.Conn, fn func(pgx.Tx) error) error {
-	return pg.InTx(ctx, conn, pg.TxSettings{
+	return pg.InTx(ctx, conn, e.settings(), fn)
+}
+
+// settings are those of every transaction.
+func (e *Env) settings() pg.TxSettings {
+	return pg.TxSettings{
 		LockTimeout: time.Second, StatementTimeout: statementTimeout, ReadOnly: true,
 		NoClientCheck: e.pipe == nil || !e.pipe.ClientCheck,
-	}, fn)
+	}
 }
 
 // get reads one row in a transaction of its own.

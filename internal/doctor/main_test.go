@@ -20,6 +20,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
@@ -79,7 +80,7 @@ func admitUnrolled(t *testing.T, gen lab.Generation, server *lab.Server, name st
 	if _, err := lab.Seed(t.Context(), conn, lab.Shape{Seed: 1, Tasks: 60, Months: 2, NoRuntime: noRuntime(gen)}); err != nil {
 		t.Fatal(err)
 	}
-	p.env = &doctor.Env{Known: pipeline.Shipped(), Now: time.Now, Root: filepath.Join(p.dir, "root"), Limits: doctor.DefaultLimits()}
+	p.env = &doctor.Env{Known: pipeline.Shipped(), Schedulers: scheduler.Kinds(), Now: time.Now, Root: filepath.Join(p.dir, "root"), Limits: doctor.DefaultLimits()}
 	p.units = timerOn()
 	return p
 }
@@ -199,7 +200,7 @@ func (p *patient) store() *state.Store {
 // role makes a login of its own for the agent, dropped with the test.
 func (p *patient) role(attributes string) string {
 	p.t.Helper()
-	name := "agent_" + p.name[len(p.name)-12:]
+	name := "agent_" + p.name[max(0, len(p.name)-12):]
 	p.exec("create role " + name + " login " + attributes)
 	conn, server := p.conn, p.server
 	p.t.Cleanup(func() {

@@ -85,6 +85,24 @@ func (c *cluster) cronCauses() []cause {
 			},
 			mend: mend("pgcron-preload"),
 		}, {
+			// A statement that names the libraries anew would drop those that are not seen.
+			name: "not preloaded, which our role may not see", id: "pgcron-preload", verdict: doctor.Warning, fix: "grant pg_read_all_settings to agent_", says: "is hidden from role agent_",
+			make: func(p *patient) {
+				c.do("multica", "alter system reset shared_preload_libraries")
+				restart(p)
+				role := p.agent()
+				p.dsn = strings.Replace(p.server.DSN(p.name), "//postgres@", "//"+role+"@", 1)
+				c.do("multica", "grant usage on schema cron to "+role)
+				c.do("multica", "update cron.job set username = '"+role+"'")
+			},
+			mend: func(p *patient) {
+				p.carryOut(p.only("pgcron-preload"), nil)
+				p.carryOut(p.only("pgcron-preload"), nil)
+				restart(p)
+				c.do("multica", "update cron.job set username = 'postgres'")
+				p.dsn = p.server.DSN(p.name)
+			},
+		}, {
 			name: "switched off", id: "pgcron-job", verdict: doctor.Warning, fix: "active := true", says: "switched off",
 			make: func(*patient) { c.do("multica", "select cron.alter_job(jobid, active := false) from cron.job") },
 		}, {

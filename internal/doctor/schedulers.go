@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
-// scheduler is somebody besides our timer who rolls up this database, and how
-// to leave it to one of the two.
-type scheduler struct {
+// other is somebody besides our timer who rolls up this database, and how to
+// leave it to one of the two.
+type other struct {
 	what string
 	stop Fix
 }
@@ -36,26 +37,32 @@ func (e *Env) timerActive(ctx context.Context) bool {
 	return err == nil && u != nil && u.Timer != nil && u.Timer.Active
 }
 
-// schedulers lists who else rolls up this database. pg_cron's checks come first.
-func (e *Env) schedulers() []scheduler {
+// schedulers lists who else rolls up this database, and is active.
+func (e *Env) schedulers(ctx context.Context) ([]other, error) {
 	if e.others != nil {
-		return e.others
+		return e.others, nil
 	}
-	list := []scheduler{}
-	for _, j := range e.cron.jobs {
-		if j.Active && j.Database == e.pipe.Database && e.cron.runs(j) {
-			list = append(list, scheduler{"pg_cron: " + j.String(), e.removeJob(j)})
-		}
+	from := scheduler.Source{Conn: e.conn, Settings: e.settings(), Database: e.pipe.Database}
+	if err := e.readCron(ctx); err == nil { // else pg_cron's own checks say why
+		from.Cron = *e.cron
 	}
-	for _, s := range e.pipe.Schedulers {
-		if s.Kind == "backend" && s.Active {
-			what := s.Detail
-			if s.LastRun != nil {
-				what += ", last at " + report.Stamp(*s.LastRun)
-			}
-			// The backend cannot be told to stop, so we step back.
-			list = append(list, scheduler{what, Fix{Setting: `run.standby_lag = "15m"`}})
+	found, err := scheduler.Read(ctx, e.Schedulers, from)
+	if err != nil {
+		return nil, err
+	}
+	list := []other{}
+	for _, s := range found {
+		if !s.Active {
+			continue
 		}
+		what := s.InFull
+		if s.Called != "" {
+			what = s.Called + ": " + what
+		}
+		if s.LastRun != nil {
+			what += ", last at " + report.Stamp(*s.LastRun)
+		}
+		list = append(list, other{what, e.end(s.Stop)})
 	}
 	for _, c := range cronEntries(e.Root) {
 		fix := Fix{Command: "rm " + shellWord(c.file)}
@@ -65,10 +72,10 @@ func (e *Env) schedulers() []scheduler {
 				fix = Fix{Advice: "take the line out: crontab -u " + shellWord(filepath.Base(c.file)) + " -e"}
 			}
 		}
-		list = append(list, scheduler{"cron: " + c.call + " in " + c.file, fix})
+		list = append(list, other{"cron: " + c.call + " in " + c.file, fix})
 	}
 	e.others = list
-	return list
+	return list, nil
 }
 
 // cronEntry is a line of a crontab that rolls up.

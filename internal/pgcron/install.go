@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 )
@@ -19,10 +20,10 @@ const farBehind = 25 * time.Hour
 
 // Change is what install or remove did.
 type Change struct {
-	SchemaVersion int      `json:"schema_version"`
-	Done          []string `json:"done"` // in the past tense; empty where nothing had to be done
-	Job           *Job     `json:"job"`  // ours, as it is now; null where there is none
-	Notes         []string `json:"notes,omitempty"`
+	SchemaVersion int          `json:"schema_version"`
+	Done          []string     `json:"done"` // in the past tense; empty where nothing had to be done
+	Job           *catalog.Job `json:"job"`  // ours, as it is now; null where there is none
+	Notes         []string     `json:"notes,omitempty"`
 }
 
 // Install sees to it that one job rolls up the database every five minutes. It
@@ -79,11 +80,11 @@ func (a *Admin) Remove(ctx context.Context) (*Change, error) {
 	}
 	ours := s.Others
 	if s.Job != nil {
-		ours = append([]Job{*s.Job}, ours...)
+		ours = append([]catalog.Job{*s.Job}, ours...)
 	}
 	left := s.Astray
 	for _, j := range ours {
-		if !j.plain() {
+		if !j.Plain() {
 			left = append(left, j)
 			continue
 		}
@@ -93,10 +94,10 @@ func (a *Admin) Remove(ctx context.Context) (*Change, error) {
 		change.Done = append(change.Done, fmt.Sprintf("removed %s", j))
 	}
 	for _, j := range left {
-		change.Notes = append(change.Notes, fmt.Sprintf("%s is left; to remove it, in database %s: select cron.unschedule(%d)", j, s.CronDatabase, j.ID))
+		change.Notes = append(change.Notes, fmt.Sprintf("%s is left; to remove it, in database %s: %s", j, s.CronDatabase, j.Unschedule()))
 	}
 	for _, j := range s.Kept {
-		if s.Preload != NotLoaded && j.plain() {
+		if s.Preload != catalog.NotLoaded && j.Plain() {
 			if err := a.unschedule(ctx, conns.ours, j); err != nil {
 				return nil, err
 			}
@@ -112,10 +113,10 @@ func (a *Admin) Remove(ctx context.Context) (*Change, error) {
 	return change, nil
 }
 
-func (a *Admin) unschedule(ctx context.Context, conn *pgx.Conn, j Job) error {
+func (a *Admin) unschedule(ctx context.Context, conn *pgx.Conn, j catalog.Job) error {
 	_, err := conn.Exec(ctx, query("unschedule"), j.ID)
 	if pg.SQLState(err) == pg.StateInsufficientPrivilege {
-		return problem.Wrap(err, problem.Permission, fmt.Sprintf("as role %s or a superuser: select cron.unschedule(%d)", j.User, j.ID), "%s may not be removed by role %s", j, a.connector.User())
+		return problem.Wrap(err, problem.Permission, fmt.Sprintf("as role %s or a superuser: %s", j.User, j.Unschedule()), "%s may not be removed by role %s", j, a.connector.User())
 	}
 	if err != nil {
 		return a.connector.Explain(fmt.Errorf("removing %s: %w", j, err))
@@ -126,15 +127,15 @@ func (a *Admin) unschedule(ctx context.Context, conn *pgx.Conn, j Job) error {
 // ready refuses where the server has to be configured first.
 func (s *Status) ready() error {
 	const again = "restart PostgreSQL, then: multica-rollup pgcron install"
-	if !s.Available && s.Version == "" && s.Preload != Hidden {
+	if !s.Available && s.Version == "" && s.Preload != catalog.Hidden {
 		return problem.New(problem.Config,
-			fmt.Sprintf("on the database's host: apt install postgresql-%d-cron (or your system's package of it); then: multica-rollup pgcron install", s.major),
+			fmt.Sprintf("on the database's host: apt install postgresql-%d-cron (or your system's package of it); then: multica-rollup pgcron install", s.server.Major),
 			"pg_cron is not installed on the server of %s", s.Target)
 	}
 	switch {
-	case s.Preload == NotLoaded:
+	case s.Preload == catalog.NotLoaded:
 		return problem.New(problem.Config,
-			fmt.Sprintf("have the administrator put these lines into postgresql.conf: shared_preload_libraries = '%s' and cron.database_name = '%s'; %s", s.libraries(), s.Database, again),
+			fmt.Sprintf("have the administrator put these lines into postgresql.conf: shared_preload_libraries = '%s' and cron.database_name = '%s'; %s", strings.Join(s.server.WithLibrary(), ","), s.Database, again),
 			"pg_cron is not loaded: shared_preload_libraries is %q", s.Libraries)
 	case s.CronDatabase == "":
 		return problem.New(problem.Permission,
@@ -157,7 +158,7 @@ func (s *Status) alone() error {
 	for _, j := range s.Others {
 		if j.Active {
 			return problem.New(problem.Failed,
-				fmt.Sprintf("in database %s: select cron.unschedule(%d); or, to have both: multica-rollup pgcron install --allow-second", s.CronDatabase, j.ID),
+				fmt.Sprintf("in database %s: %s; or, to have both: multica-rollup pgcron install --allow-second", s.CronDatabase, j.Unschedule()),
 				"another job of pg_cron rolls up this database: %s", j)
 		}
 	}
@@ -190,7 +191,7 @@ func (s *Status) allowed() error {
 	if !s.Readable {
 		return s.closed()
 	}
-	if s.CronDatabase == s.Database && !s.here || s.CronDatabase != s.Database && !s.there {
+	if s.CronDatabase == s.Database && !s.extension.Schedules || s.CronDatabase != s.Database && !s.extension.Reschedules {
 		return problem.New(problem.Permission, fmt.Sprintf("as a superuser, in database %s: %s", s.CronDatabase, s.grants()),
 			"role %s may not schedule a job of pg_cron for database %s", s.User, s.Database)
 	}
@@ -221,12 +222,12 @@ func (s *Status) settled() bool {
 // cron.schedule would leave an existing one in the wrong database or switched off.
 func (a *Admin) schedule(ctx context.Context, conn *pgx.Conn, s *Status, change *Change) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		replaced := append([]Job{}, s.Astray...)
+		replaced := append([]catalog.Job{}, s.Astray...)
 		if s.Job != nil {
 			replaced = append(replaced, *s.Job)
 		}
 		for _, j := range replaced {
-			if j.Name != JobName && j.Name != s.name() || j.User != s.User && (s.Job == nil || j.ID != s.Job.ID) {
+			if !j.Own(s.Database) || j.User != s.User && (s.Job == nil || j.ID != s.Job.ID) {
 				continue // not ours; status tells of it
 			}
 			if _, err := tx.Exec(ctx, query("unschedule"), j.ID); err != nil {
@@ -284,7 +285,7 @@ func (s *Status) advise() {
 	}
 	if s.Job != nil && s.Job.Active {
 		for _, j := range s.Others {
-			s.Hints = append(s.Hints, fmt.Sprintf("two jobs do the same work; in database %s: select cron.unschedule(%d)", s.CronDatabase, j.ID))
+			s.Hints = append(s.Hints, fmt.Sprintf("two jobs do the same work; in database %s: %s", s.CronDatabase, j.Unschedule()))
 		}
 		for _, o := range s.Second {
 			s.Hints = append(s.Hints, fmt.Sprintf("two schedulers do the same work (%s): multica-rollup pgcron remove", o.What))
@@ -294,7 +295,7 @@ func (s *Status) advise() {
 		s.Hints = append(s.Hints, fmt.Sprintf("nothing runs %s, which is kept in database %s: multica-rollup pgcron remove", j, s.Database))
 	}
 	for _, j := range s.Astray {
-		s.Hints = append(s.Hints, fmt.Sprintf("%s fails there; to remove it, in database %s: select cron.unschedule(%d)", j, s.CronDatabase, j.ID))
+		s.Hints = append(s.Hints, fmt.Sprintf("%s fails there; to remove it, in database %s: %s", j, s.CronDatabase, j.Unschedule()))
 	}
 	if s.Job != nil && s.Job.Status == "failed" && strings.Contains(s.Job.Message, "connection failed") {
 		s.Hints = append(s.Hints, "pg_cron cannot log in as "+s.Job.User+": have the administrator set cron.use_background_workers = on and restart PostgreSQL")

@@ -16,8 +16,10 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/lab/lacks"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pgcron"
+	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
@@ -125,7 +127,7 @@ func admin(t *testing.T, s *lab.Server, role string, timer *units.Timer) *pgcron
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pgcron.New(c, pipeline.Shipped(), func(context.Context) (*units.Timer, error) { return timer, nil })
+	return pgcron.New(c, pipeline.Shipped(), scheduler.Kinds(), func(context.Context) (*units.Timer, error) { return timer, nil })
 }
 
 // scheduled counts the jobs that are exactly as install makes them.
@@ -329,10 +331,13 @@ func TestAJobThatNothingRunsIsShownAndRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := pgcron.New(c, pipeline.Shipped(), nil)
+	a := pgcron.New(c, pipeline.Shipped(), scheduler.Kinds(), nil)
 	s, err := a.Status(t.Context())
 	if err != nil || len(s.Kept) != 1 || !strings.Contains(strings.Join(s.Hints, "\n"), "nothing runs job") {
 		t.Fatalf("status %+v, %v; want the job that nothing runs", s, err)
+	}
+	if jobs := shown(t, servers.other, database); len(jobs) != 1 || jobs[0].Active {
+		t.Errorf("status shows %+v, want one job that is not active", jobs)
 	}
 	if change, err := a.Remove(t.Context()); err != nil || len(change.Done) != 1 {
 		t.Errorf("remove: %+v, %v", change, err)
@@ -375,7 +380,7 @@ func TestWithoutPgCronTheAdministratorIsToldWhatToDo(t *testing.T) {
 		t.Errorf("error %v, hint %q", err, hint)
 	}
 	s, err := a.Status(t.Context())
-	if err != nil || s.Preload != pgcron.NotLoaded || len(s.Hints) != 1 || s.Hints[0] != hint {
+	if err != nil || s.Preload != catalog.NotLoaded || len(s.Hints) != 1 || s.Hints[0] != hint {
 		t.Errorf("status %+v, %v", s, err)
 	}
 	if removed, err := a.Remove(t.Context()); err != nil || len(removed.Done) != 0 {
@@ -389,7 +394,7 @@ func TestAnotherDatabaseIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := pgcron.New(c, pipeline.Shipped(), nil)
+	a := pgcron.New(c, pipeline.Shipped(), scheduler.Kinds(), nil)
 	if _, err := a.Status(t.Context()); problem.KindOf(err) != problem.Config {
 		t.Errorf("status of a database that is not Multica's: %v", err)
 	}

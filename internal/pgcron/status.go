@@ -7,16 +7,15 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
@@ -28,7 +27,6 @@ func query(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(na
 
 // The job, as install schedules it.
 const (
-	JobName  = "multica-rollup"
 	Schedule = "*/5 * * * *"
 	Command  = "select rollup_task_usage_hourly()"
 )
@@ -40,85 +38,35 @@ const SchemaVersion = 1
 // lastRuns is how many runs of the job are shown.
 const lastRuns = 5
 
-// Preload says whether the server has loaded pg_cron.
-type Preload string
-
-// The answers.
-const (
-	Loaded    Preload = "loaded"
-	NotLoaded Preload = "not loaded"
-	Hidden    Preload = "hidden from this role"
-)
-
 // Status is what there is of pg_cron.
 type Status struct {
-	SchemaVersion int     `json:"schema_version"`
-	Target        string  `json:"target"`   // host:port/database
-	Database      string  `json:"database"` // Multica's
-	User          string  `json:"user"`
-	Preload       Preload `json:"preload"`
-	Libraries     string  `json:"shared_preload_libraries"` // as far as it may be seen
-	Available     bool    `json:"available"`                // the extension's files are on the server
-	CronDatabase  string  `json:"cron_database"`            // where pg_cron reads its jobs; "" where that is not known
-	Version       string  `json:"version"`                  // of the extension there; "" where it is not created
-	Unreachable   string  `json:"unreachable,omitempty"`    // why that database cannot be connected to
-	Readable      bool    `json:"readable"`                 // our role may read its jobs there
-	SeesAll       bool    `json:"sees_all"`                 // and those of every role
+	SchemaVersion int             `json:"schema_version"`
+	Target        string          `json:"target"`   // host:port/database
+	Database      string          `json:"database"` // Multica's
+	User          string          `json:"user"`
+	Preload       catalog.Preload `json:"preload"`
+	Libraries     string          `json:"shared_preload_libraries"` // as far as it may be seen
+	Available     bool            `json:"available"`                // the extension's files are on the server
+	CronDatabase  string          `json:"cron_database"`            // where pg_cron reads its jobs; "" where that is not known
+	Version       string          `json:"version"`                  // of the extension there; "" where it is not created
+	Unreachable   string          `json:"unreachable,omitempty"`    // why that database cannot be connected to
+	Readable      bool            `json:"readable"`                 // our role may read its jobs there
+	SeesAll       bool            `json:"sees_all"`                 // and those of every role
 
-	Job    *Job        `json:"job"`              // ours
-	Runs   []Run       `json:"runs"`             // its last runs, the newest first
-	Others []Job       `json:"others"`           // further jobs that roll up this database
-	Astray []Job       `json:"astray,omitempty"` // jobs that fail in another database, which has no such function
-	Kept   []Job       `json:"kept,omitempty"`   // jobs in our database that nothing runs: pg_cron works in another one, or is not loaded
-	Second []Scheduler `json:"schedulers"`       // who rolls up this database outside pg_cron
-	Hints  []string    `json:"hints,omitempty"`  // what to do, in order
+	Job    *catalog.Job  `json:"job"`              // ours
+	Runs   []catalog.Run `json:"runs"`             // its last runs, the newest first
+	Others []catalog.Job `json:"others"`           // further jobs that roll up this database
+	Astray []catalog.Job `json:"astray,omitempty"` // jobs that fail in another database, which has no such function
+	Kept   []catalog.Job `json:"kept,omitempty"`   // jobs in our database that nothing runs: pg_cron works in another one, or is not loaded
+	Second []Scheduler   `json:"schedulers"`       // who rolls up this database outside pg_cron
+	Hints  []string      `json:"hints,omitempty"`  // what to do, in order
 
-	major         int
-	here, there   bool // our role may schedule: in pg_cron's database, for other databases
-	foreignJob    bool // a job with our name works for another database
+	server        catalog.Server
+	extension     catalog.Extension // in pg_cron's database
+	foreignJob    bool              // a job with our name works for another database
 	watermark     time.Time
 	newest        *time.Time
 	extensionHere bool // pg_cron is created in our database, though it works in another
-}
-
-// Job is a job of pg_cron.
-type Job struct {
-	ID       int64  `json:"id"`
-	Name     string `json:"name"` // "" where it has none
-	Schedule string `json:"schedule"`
-	Command  string `json:"command"`
-	Database string `json:"database"`
-	User     string `json:"user"`
-	Active   bool   `json:"active"`
-	Status   string `json:"last_status,omitempty"`
-	Message  string `json:"last_message,omitempty"`
-}
-
-// String describes the job in a few words.
-func (j Job) String() string {
-	s := fmt.Sprintf("job %d", j.ID)
-	if j.Name != "" {
-		s += fmt.Sprintf(" %q", j.Name)
-	}
-	s += fmt.Sprintf(" (%s) in database %s as %s", j.Schedule, j.Database, j.User)
-	if !j.Active {
-		s += ", switched off"
-	}
-	return s
-}
-
-// plainCall is a command that rolls up and does nothing else.
-var plainCall = regexp.MustCompile(`(?i)^\s*select\s+(\*\s+from\s+)?("?[a-z0-9_]+"?\.)?rollup_task_usage_hourly\s*\(\s*\)\s*;?\s*$`)
-
-// plain says whether the job rolls up and does nothing else, so that it can be removed whoever made it.
-func (j Job) plain() bool { return plainCall.MatchString(j.Command) }
-
-// Run is one run of a job.
-type Run struct {
-	Started *time.Time `json:"started"`
-	Ended   *time.Time `json:"ended"`
-	Status  string     `json:"status"`  // succeeded, failed, running, …
-	Message string     `json:"message"` // the error, or what the command returned
 }
 
 // Scheduler is somebody outside pg_cron who rolls up the database, and how to end that.
@@ -131,13 +79,15 @@ type Scheduler struct {
 type Admin struct {
 	connector *pg.Connector
 	known     pipeline.Fingerprints
+	kinds     []scheduler.Kind // besides pg_cron
 	timer     func(context.Context) (*units.Timer, error)
 }
 
-// New returns an admin. timer tells of this host's own timer for the database;
-// it may be nil, and returns nil where there is none.
-func New(connector *pg.Connector, known pipeline.Fingerprints, timer func(context.Context) (*units.Timer, error)) *Admin {
-	return &Admin{connector: connector, known: known, timer: timer}
+// New returns an admin. kinds are the schedulers that there may be besides the
+// job. timer tells of this host's own timer for the database; it may be nil, and
+// returns nil where there is none.
+func New(connector *pg.Connector, known pipeline.Fingerprints, kinds []scheduler.Kind, timer func(context.Context) (*units.Timer, error)) *Admin {
+	return &Admin{connector: connector, known: known, kinds: scheduler.Without(kinds, scheduler.PgCron), timer: timer}
 }
 
 // Status looks at pg_cron, its jobs and the other schedulers. It writes nothing.
@@ -190,7 +140,7 @@ func (a *Admin) look(ctx context.Context, c *connections) (*Status, error) {
 		return nil, problem.New(problem.Unreachable, "name the primary in the DSN, or all servers with target_session_attrs=read-write",
 			"%s is a read-only standby: pg_cron works on the primary", a.connector.Target())
 	}
-	s := &Status{SchemaVersion: SchemaVersion, Target: a.connector.Target(), Runs: []Run{}, Others: []Job{}, Second: []Scheduler{}}
+	s := &Status{SchemaVersion: SchemaVersion, Target: a.connector.Target(), Runs: []catalog.Run{}, Others: []catalog.Job{}, Second: []Scheduler{}}
 	if err := s.readServer(ctx, c.ours); err != nil {
 		return nil, err
 	}
@@ -199,7 +149,7 @@ func (a *Admin) look(ctx context.Context, c *connections) (*Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the watermark: %w", err)
 	}
-	if err := a.readSecond(ctx, p, s); err != nil {
+	if err := a.readSecond(ctx, c.ours, p, s); err != nil {
 		return nil, err
 	}
 	if err := a.findCron(ctx, c, s); err != nil {
@@ -214,32 +164,18 @@ func (a *Admin) look(ctx context.Context, c *connections) (*Status, error) {
 	return s, s.readJobs(ctx, c.cron)
 }
 
-func (s *Status) readServer(ctx context.Context, conn *pgx.Conn) error {
-	var libraries, database, launcher *string
-	err := conn.QueryRow(ctx, query("server")).Scan(&s.Database, &s.User, &libraries, &database, &launcher, &s.Available, &s.major, &s.SeesAll)
-	if err != nil {
-		return fmt.Errorf("reading the server's settings: %w", err)
+func (s *Status) readServer(ctx context.Context, conn *pgx.Conn) (err error) {
+	if s.server, err = catalog.ReadServer(ctx, conn); err != nil {
+		return err
 	}
-	s.Preload = Hidden
-	if libraries != nil {
-		s.Libraries, s.Preload = *libraries, NotLoaded
-		for _, name := range strings.Split(*libraries, ",") {
-			if name = strings.Trim(strings.TrimSpace(name), `"`); name == "pg_cron" || strings.HasSuffix(name, "/pg_cron") {
-				s.Preload = Loaded
-			}
-		}
-	}
-	switch {
-	case launcher != nil:
-		s.CronDatabase, s.Preload = *launcher, Loaded
-	case database != nil && s.Preload == Loaded:
-		s.CronDatabase = *database
-	}
+	s.Database, s.User = s.server.Database, s.server.User
+	s.Preload, s.Libraries, s.CronDatabase = s.server.Preload, s.server.Libraries, s.server.Works()
+	s.Available, s.SeesAll = s.server.Available, s.server.SeesAll
 	return nil
 }
 
 // readSecond lists who else rolls up this database, outside pg_cron.
-func (a *Admin) readSecond(ctx context.Context, p *pipeline.Pipeline, s *Status) error {
+func (a *Admin) readSecond(ctx context.Context, conn *pgx.Conn, p *pipeline.Pipeline, s *Status) error {
 	if a.timer != nil {
 		t, err := a.timer(ctx)
 		if err != nil {
@@ -249,9 +185,13 @@ func (a *Admin) readSecond(ctx context.Context, p *pipeline.Pipeline, s *Status)
 			s.Second = append(s.Second, Scheduler{"this host's " + t.Name, "systemctl disable --now " + t.Name})
 		}
 	}
-	for _, other := range p.Schedulers {
-		if other.Kind == "backend" && other.Active {
-			s.Second = append(s.Second, Scheduler{other.Detail, "nothing to do: it rolls up by itself"})
+	others, err := scheduler.Read(ctx, a.kinds, scheduler.Source{Conn: conn, Settings: p.Reads(), Database: s.Database})
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if o.Active {
+			s.Second = append(s.Second, Scheduler{o.Title(), o.Beside})
 		}
 	}
 	return nil
@@ -261,14 +201,7 @@ func (a *Admin) readSecond(ctx context.Context, p *pipeline.Pipeline, s *Status)
 // may not see which that is, it is where the extension is found: in ours or in
 // postgres, the setting's default.
 func (a *Admin) findCron(ctx context.Context, c *connections, s *Status) error {
-	candidates := []string{s.CronDatabase}
-	switch {
-	case s.Preload == NotLoaded:
-		return nil
-	case s.CronDatabase == "":
-		candidates = []string{s.Database, "postgres"}
-	}
-	for _, name := range candidates {
+	for _, name := range s.server.Candidates() {
 		conn := c.ours
 		if name != s.Database {
 			var err error
@@ -300,15 +233,15 @@ func (s *Status) findKept(ctx context.Context, c *connections) error {
 	if c.cron == c.ours {
 		return nil
 	}
-	var here Status
-	if err := here.readExtension(ctx, c.ours); err != nil {
+	here, err := catalog.ReadExtension(ctx, c.ours)
+	if err != nil {
 		return err
 	}
 	s.extensionHere = here.Version != ""
 	if !here.Readable {
 		return nil
 	}
-	jobs, err := readJobs(ctx, c.ours)
+	jobs, err := catalog.ReadJobs(ctx, c.ours, s.Database)
 	for _, j := range jobs {
 		if j.Database == s.Database {
 			s.Kept = append(s.Kept, j)
@@ -318,11 +251,11 @@ func (s *Status) findKept(ctx context.Context, c *connections) error {
 }
 
 // readExtension looks for pg_cron in the database at hand, and at what our role may do with it.
-func (s *Status) readExtension(ctx context.Context, conn *pgx.Conn) error {
-	err := conn.QueryRow(ctx, query("extension")).Scan(&s.Version, &s.Readable, &s.here, &s.there)
-	if err != nil {
-		return fmt.Errorf("looking for pg_cron in database %s: %w", conn.Config().Database, err)
+func (s *Status) readExtension(ctx context.Context, conn *pgx.Conn) (err error) {
+	if s.extension, err = catalog.ReadExtension(ctx, conn); err != nil {
+		return fmt.Errorf("in database %s: %w", conn.Config().Database, err)
 	}
+	s.Version, s.Readable = s.extension.Version, s.extension.Readable
 	return nil
 }
 
@@ -330,60 +263,34 @@ func (s *Status) readExtension(ctx context.Context, conn *pgx.Conn) error {
 // has a job of the plain name, with its own.
 func (s *Status) name() string {
 	if s.foreignJob {
-		return JobName + "-" + s.Database
+		return catalog.JobName + "-" + s.Database
 	}
-	return JobName
-}
-
-// readJobs returns the jobs that roll up, as the database at hand keeps them.
-func readJobs(ctx context.Context, conn *pgx.Conn) ([]Job, error) {
-	rows, err := conn.Query(ctx, query("jobs"))
-	if err != nil {
-		return nil, fmt.Errorf("reading pg_cron's jobs: %w", err)
-	}
-	jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Job])
-	if err != nil {
-		return nil, fmt.Errorf("reading pg_cron's jobs: %w", err)
-	}
-	return jobs, nil
+	return catalog.JobName
 }
 
 func (s *Status) readJobs(ctx context.Context, conn *pgx.Conn) error {
-	jobs, err := readJobs(ctx, conn)
+	jobs, err := catalog.ReadJobs(ctx, conn, s.CronDatabase)
 	if err != nil {
 		return err
 	}
 	for _, j := range jobs {
-		ours := j.Name == JobName || j.Name == JobName+"-"+s.Database
 		switch {
-		case j.Database == s.Database && ours && (s.Job == nil || s.Job.User != s.User):
+		case j.Database == s.Database && j.Own(s.Database) && (s.Job == nil || s.Job.User != s.User):
 			if s.Job != nil {
 				s.Others = append(s.Others, *s.Job)
 			}
 			s.Job = &j
 		case j.Database == s.Database:
 			s.Others = append(s.Others, j)
-		case j.Database == s.CronDatabase && j.Status == "failed":
+		case j.Astray(s.Database):
 			s.Astray = append(s.Astray, j)
-		case j.Name == JobName && j.User == s.User:
+		case j.Name == catalog.JobName && j.User == s.User:
 			s.foreignJob = true
 		}
 	}
 	if s.Job == nil {
 		return nil
 	}
-	rows, err := conn.Query(ctx, query("runs"), s.Job.ID, lastRuns)
-	if err != nil {
-		return fmt.Errorf("reading the job's runs: %w", err)
-	}
-	if s.Runs, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Run]); err != nil {
-		return fmt.Errorf("reading the job's runs: %w", err)
-	}
-	return nil
-}
-
-// libraries is shared_preload_libraries with pg_cron in it.
-func (s *Status) libraries() string {
-	list := slices.DeleteFunc(strings.Split(s.Libraries, ","), func(l string) bool { return strings.TrimSpace(l) == "" })
-	return strings.Join(append(list, "pg_cron"), ",")
+	s.Runs, err = catalog.ReadRuns(ctx, conn, s.Job.ID, lastRuns)
+	return err
 }

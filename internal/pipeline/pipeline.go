@@ -1,6 +1,5 @@
 // Package pipeline tells what usage pipeline a database has: which generation
-// of Multica's migrations, which of its functions, columns and triggers, and
-// who else rolls it up.
+// of Multica's migrations, and which of its functions, columns and triggers.
 package pipeline
 
 import (
@@ -118,7 +117,6 @@ type Pipeline struct {
 
 	Migrations  []string // those of the pipeline that schema_migrations lists
 	Legacy      bool     // task_usage_daily is still there: 103 has not run
-	Schedulers  []Scheduler
 	Obstacles   []string // why the set engine cannot be used; empty: it can
 	Unverified  []string // fingerprints that are not known, which auto respects and set does not
 	InspectedAt time.Time
@@ -164,7 +162,6 @@ func Inspect(ctx context.Context, conn *pgx.Conn, known Fingerprints) (*Pipeline
 		{"reading the pipeline's triggers", func() error { return p.readTriggers(ctx, conn) }},
 		{"reading the pipeline's indexes", func() error { return p.readIndexes(ctx, conn) }},
 		{"reading schema_migrations", func() error { return p.readMigrations(ctx, conn) }},
-		{"reading other schedulers", func() error { return p.readSchedulers(ctx, conn) }},
 	}
 	for _, s := range steps {
 		if err := s.do(); err != nil {
@@ -283,7 +280,7 @@ func (p *Pipeline) readMigrations(ctx context.Context, conn *pgx.Conn) error {
 	if !p.Relations["schema_migrations"].Present() {
 		return nil
 	}
-	err := pg.InTx(ctx, conn, p.reads(), func(tx pgx.Tx) error {
+	err := pg.InTx(ctx, conn, p.Reads(), func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, "select version::text from schema_migrations where version::text ~ '^(09[0-9]|10[0-9]|213|272)' order by 1")
 		if err != nil {
 			return err
@@ -297,8 +294,9 @@ func (p *Pipeline) readMigrations(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// reads are the settings of the inspection's own transactions.
-func (p *Pipeline) reads() pg.TxSettings {
+// Reads are the settings of transactions that look at what the pipeline consists
+// of, as the inspection's own.
+func (p *Pipeline) Reads() pg.TxSettings {
 	return pg.TxSettings{ReadOnly: true, NoClientCheck: !p.ClientCheck}
 }
 

@@ -121,6 +121,7 @@ type AgentRun struct {
 // Scheduler is somebody else who rolls up the database.
 type Scheduler struct {
 	Kind     string     `json:"kind"`
+	Title    string     `json:"-"` // as texts have it: Detail, and before it what is not plain without the kind
 	Detail   string     `json:"detail"`
 	Schedule string     `json:"schedule,omitempty"`
 	Active   bool       `json:"active"`

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -217,10 +218,7 @@ func (p *sheet) scheduling(s *Status) {
 }
 
 func (o Scheduler) text(now time.Time) string {
-	text := o.Detail
-	if o.Kind == "pg_cron" {
-		text = "pg_cron " + o.Detail
-	}
+	text := cmp.Or(o.Title, o.Detail)
 	if o.Schedule != "" {
 		text += ", " + o.Schedule
 	}

@@ -53,7 +53,7 @@ func troubled() *report.Status {
 			Service: &units.Service{Name: "multica-rollup@eu.service", State: "failed", Result: "exit-code", Exit: 77},
 		},
 		Schedulers: []report.Scheduler{
-			{Kind: "pg_cron", Detail: `job 3 "rollup" as postgres`, Schedule: "*/5 * * * *", Active: true, LastRun: &ran, LastOK: &failed},
+			{Kind: "pg_cron", Title: `pg_cron job 3 "rollup" as postgres`, Detail: `job 3 "rollup" as postgres`, Schedule: "*/5 * * * *", Active: true, LastRun: &ran, LastOK: &failed},
 			{Kind: "backend", Detail: "Multica's own scheduler (sys_cron_executions)", LastRun: &ran},
 		},
 		Lock:     []report.Holder{{Text: "pid 4711 (multica-backend), user multica, idle, since 2026-03-04T09:00:00Z", State: "idle", Since: noon.Add(-3 * time.Hour)}},

@@ -90,7 +90,7 @@ func judgeScheduling(s *report.Status, unitsErr error) {
 	for _, o := range s.Schedulers {
 		other = other || o.Active
 		if o.Active && o.LastOK != nil && !*o.LastOK {
-			s.Find(report.Warning, "multica-rollup doctor", "the last run of "+o.Kind+" "+o.Detail+" failed")
+			s.Find(report.Warning, "multica-rollup doctor", "the last run of "+o.Title+" failed")
 		}
 	}
 	switch {

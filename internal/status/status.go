@@ -13,10 +13,12 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/units"
@@ -41,7 +43,9 @@ const (
 type Options struct {
 	Connector *pg.Connector
 	Known     pipeline.Fingerprints
-	Engine    string // as configured: auto, set or function
+	// Schedulers are the kinds that there may be inside the database.
+	Schedulers []scheduler.Kind
+	Engine     string // as configured: auto, set or function
 	// Store returns what is remembered of the database, for reading alone.
 	Store func(*pipeline.Pipeline) *state.Store
 	// Units asks systemd; nil where no unit works by this configuration.
@@ -75,6 +79,10 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 	if err := describe(s, p, o.Engine); err != nil {
 		return nil, err
 	}
+	settings := pg.TxSettings{ReadOnly: true, LockTimeout: lockTimeout, StatementTimeout: statementTimeout, NoClientCheck: !p.ClientCheck}
+	if err := schedulers(ctx, conn, p, o, settings, s); err != nil {
+		return nil, o.Connector.Explain(err)
+	}
 	if r := p.Refusal(); r != nil {
 		s.Find(report.Critical, r.Hint(), r.Text)
 		if r.Blind() {
@@ -82,7 +90,6 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 			return s, nil
 		}
 	}
-	settings := pg.TxSettings{ReadOnly: true, LockTimeout: lockTimeout, StatementTimeout: statementTimeout, NoClientCheck: !p.ClientCheck}
 	working := false
 	err = pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
 		if err := ask(ctx, tx, p, s); err != nil {
@@ -106,9 +113,35 @@ func describe(s *report.Status, p *pipeline.Pipeline, wanted string) error {
 	}
 	s.Database, s.Generation = p.Database, string(p.Generation)
 	s.Engine, s.EngineReason = engine.Name(), reason
-	for _, o := range p.Schedulers {
+	return nil
+}
+
+// schedulers notes who else rolls up the database. What cannot be read is a
+// finding: the rest of the status is as true without it.
+func schedulers(ctx context.Context, conn *pgx.Conn, p *pipeline.Pipeline, o Options, settings pg.TxSettings, s *report.Status) error {
+	from := scheduler.Source{Conn: conn, Settings: settings, Database: p.Database}
+	unread := func(err error) error {
+		if pg.SQLState(err) == "" {
+			return err
+		}
+		s.Find(report.Warning, "multica-rollup doctor", "who else rolls up is not known: "+o.Connector.Explain(err).Error())
+		return nil
+	}
+	cron, err := catalog.Read(ctx, conn, o.Connector, settings)
+	if err != nil {
+		err = unread(err)
+	}
+	if err != nil {
+		return err
+	}
+	from.Cron = cron
+	found, err := scheduler.Read(ctx, o.Schedulers, from)
+	if err != nil {
+		return unread(err)
+	}
+	for _, f := range found {
 		s.Schedulers = append(s.Schedulers, report.Scheduler{
-			Kind: o.Kind, Detail: o.Detail, Schedule: o.Schedule, Active: o.Active, LastRun: o.LastRun, LastOK: o.LastOK,
+			Kind: f.Kind, Title: f.Title(), Detail: f.Detail, Schedule: f.Schedule, Active: f.Active, LastRun: f.LastRun, LastOK: f.LastOK,
 		})
 	}
 	return nil

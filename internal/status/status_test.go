@@ -16,6 +16,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 	"github.com/multica-rollup/multica-rollup/internal/status"
 	"github.com/multica-rollup/multica-rollup/internal/units"
@@ -56,7 +57,7 @@ func (h *host) gather() (*report.Status, error) {
 		h.t.Fatal(err)
 	}
 	return status.Gather(h.t.Context(), status.Options{
-		Connector: connector, Known: pipeline.Shipped(), Engine: "auto", Now: time.Now,
+		Connector: connector, Known: pipeline.Shipped(), Schedulers: scheduler.Kinds(), Engine: "auto", Now: time.Now,
 		Store: func(*pipeline.Pipeline) *state.Store { return h.store },
 		Units: func(context.Context) (*units.Units, error) { return h.units, nil },
 	})

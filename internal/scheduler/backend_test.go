@@ -1,27 +1,40 @@
-package pipeline_test
+package scheduler_test
 
 import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
-	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 )
+
+func TestMain(m *testing.M) { labtest.Main(m) }
+
+func exec(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
 
 // TestTheBackendsSchedulerIsSeenWhateverItsTableLooksLike goes through forms of sys_cron_executions.
 func TestTheBackendsSchedulerIsSeenWhateverItsTableLooksLike(t *testing.T) {
 	db := labtest.New(t, lab.Gen272)
-	seen := func() *pipeline.Scheduler {
+	seen := func() *scheduler.Scheduler {
 		t.Helper()
-		p, err := pipeline.Inspect(t.Context(), db.Conn, pipeline.Shipped())
+		found, err := scheduler.Read(t.Context(), scheduler.Without(scheduler.Kinds(), scheduler.PgCron),
+			scheduler.Source{Conn: db.Conn, Settings: pg.TxSettings{ReadOnly: true}, Database: db.Name})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(p.Schedulers) == 0 {
+		if len(found) == 0 {
 			return nil
 		}
-		return &p.Schedulers[0]
+		return &found[0]
 	}
 	if s := seen(); s != nil {
 		t.Errorf("without records: got %+v", s)
