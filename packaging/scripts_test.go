@@ -30,7 +30,7 @@ func TestEveryMaintainerScriptKnowsEveryUnit(t *testing.T) {
 				wanted = []string{"'" + before + "@*" + after + "'", before + "@"}
 			}
 			for _, name := range names {
-				if !namesOne(made[name], wanted) {
+				if !holdsOne(made[name], wanted) {
 					t.Errorf("packaging/%s does not know %s: want one of %q", name, unit, wanted)
 				}
 			}
@@ -38,8 +38,8 @@ func TestEveryMaintainerScriptKnowsEveryUnit(t *testing.T) {
 	}
 }
 
-// namesOne tells whether one of the words stands in the text, as a word of its own.
-func namesOne(text string, words []string) bool {
+// holdsOne tells whether one of the words stands in the text, as a word of its own.
+func holdsOne(text string, words []string) bool {
 	for _, word := range words {
 		if regexp.MustCompile(`(^|[\s"])` + regexp.QuoteMeta(word) + `($|[\s";])`).MatchString(text) {
 			return true
