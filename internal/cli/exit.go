@@ -51,14 +51,6 @@ func exitWith(code int) error {
 	return &exitError{code: code, reported: true}
 }
 
-// reported returns err as one that the log or the output has told already; its exit code stays.
-func reported(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &exitError{code: ExitCode(err), err: err, reported: true}
-}
-
 // monitoringAnnotation marks commands whose exit codes are a monitoring plugin's.
 const monitoringAnnotation = "monitoring"
 

@@ -30,8 +30,6 @@ func TestExitCodesFollowFromTheError(t *testing.T) {
 		{exitWith(exitOK), 0},
 		{exitWith(exitWarning), 1},
 		{exitWith(exitCritical), 2},
-		{reported(problem.New(problem.Unreachable, "", "x")), 69},
-		{reported(nil), 0},
 		{couldNotCheck(problem.New(problem.Config, "", "x")), 3},
 		{couldNotCheck(exitWith(exitCritical)), 2},
 		{couldNotCheck(nil), 0},
@@ -55,7 +53,6 @@ func TestReportPrintsEachErrorOnceWithItsHint(t *testing.T) {
 		{"wrapped", fmt.Errorf("reading: %w", problem.New(problem.Config, "do this", "x")), "multica-rollup: reading: x\nhint: do this\n"},
 		{"interrupted", fmt.Errorf("reading: %w", context.Canceled), "multica-rollup: interrupted\n"},
 		{"said by its code", exitWith(exitCritical), ""},
-		{"reported before", reported(errors.New("x")), ""},
 		{"could not check", couldNotCheck(problem.New(problem.Config, "do this", "x")), "multica-rollup: x\nhint: do this\n"},
 		{"with the password", fmt.Errorf("connecting to postgres://u:s3cr3t@h"), "multica-rollup: connecting to postgres://u:xxxxx@h\n"},
 	} {

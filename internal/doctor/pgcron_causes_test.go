@@ -88,18 +88,18 @@ func (c *cluster) cronCauses() []cause {
 			// A statement that names the libraries anew would drop those that are not seen.
 			name: "not preloaded, which our role may not see", id: "pgcron-preload", verdict: doctor.Warning, fix: "grant pg_read_all_settings to agent_", says: "is hidden from role agent_",
 			make: func(p *patient) {
-				c.do("multica", "alter system reset shared_preload_libraries")
-				restart(p)
 				role := p.agent()
 				p.dsn = strings.Replace(p.server.DSN(p.name), "//postgres@", "//"+role+"@", 1)
 				c.do("multica", "grant usage on schema cron to "+role)
 				c.do("multica", "update cron.job set username = '"+role+"'")
+				c.do("multica", "alter system reset shared_preload_libraries")
+				restart(p)
 			},
 			mend: func(p *patient) {
 				p.carryOut(p.only("pgcron-preload"), nil)
 				p.carryOut(p.only("pgcron-preload"), nil)
 				restart(p)
-				c.do("multica", "update cron.job set username = 'postgres'")
+				c.do("multica", "update cron.job set username = 'postgres'; drop owned by agent_multica") // what p.agent cleans up by is gone since the restart
 				p.dsn = p.server.DSN(p.name)
 			},
 		}, {

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -40,17 +39,6 @@ const (
 
 // Formats returns the formats there are, for help texts and checks.
 func Formats() []Format { return []Format{Auto, Text, JSON} }
-
-// ParseFormat returns the format of that name; "" is Auto.
-func ParseFormat(name string) (Format, error) {
-	if name == "" {
-		return Auto, nil
-	}
-	if f := Format(strings.ToLower(name)); slices.Contains(Formats(), f) {
-		return f, nil
-	}
-	return "", fmt.Errorf("log format %q is none of auto, text and json", name)
-}
 
 // Options tune a handler; the zero value logs from info on, to os.Stderr, as Auto.
 type Options struct {

@@ -273,14 +273,3 @@ func TestLevelsMapToSyslogPriorities(t *testing.T) {
 		}
 	}
 }
-
-func TestParseFormat(t *testing.T) {
-	for name, want := range map[string]Format{"": Auto, "auto": Auto, "text": Text, "JSON": JSON} {
-		if got, err := ParseFormat(name); err != nil || got != want {
-			t.Errorf("ParseFormat(%q) = %q, %v; want %q", name, got, err, want)
-		}
-	}
-	if _, err := ParseFormat("yaml"); err == nil {
-		t.Error("ParseFormat(yaml) succeeded")
-	}
-}

@@ -47,9 +47,6 @@ func (n *Notifier) Enabled() bool { return n != nil && n.socket != "" }
 // Ready says that start-up is over: a Type=notify service becomes active.
 func (n *Notifier) Ready() error { return n.send("READY=1") }
 
-// Stopping says that the program is on its way out.
-func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
-
 // Status sets the line that `systemctl status` shows. Newlines become blanks,
 // and it is cut at 512 bytes; the caller has removed secrets.
 func (n *Notifier) Status(line string) error {

@@ -133,7 +133,9 @@ func (c *Connector) Target() string { return c.target }
 // User returns the role that connections log in as.
 func (c *Connector) User() string { return c.config.User }
 
-// Explain is the package's Explain with what this connector knows: the target, the role and the password to keep out.
+// Explain turns an error of the database, its driver or the network into a problem: one line with the
+// target, a hint, and the kind that the exit code follows from. It holds no password. Problems and errors
+// of a context pass through, nil stays nil.
 func (c *Connector) Explain(err error) error {
 	explained := explain(err, c.target, c.config.User)
 	if p, ok := explained.(*problem.Error); ok && p != err {

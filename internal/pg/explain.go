@@ -17,13 +17,10 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
-// Explain turns an error of the database, its driver or the network into a
-// problem: one line that says which host and database (target), a hint and the
-// kind the exit code follows from. Problems and errors of a context pass
-// through, nil stays nil.
-func Explain(err error, target string) error { return explain(err, target, "") }
-
-// explain is Explain for a known role, so that a hint can name it; role may be "".
+// explain turns an error of the database, its driver or the network into a
+// problem: one line that says which host and database (target), a hint, which
+// may name the role ("" where that is not known), and the kind the exit code
+// follows from. Problems and errors of a context pass through, nil stays nil.
 func explain(err error, target, role string) error {
 	if err == nil {
 		return nil

@@ -55,7 +55,7 @@ func TestErrorsThatNeedNoServer(t *testing.T) {
 		{server("08P01", "server login has been failing, try again later (server_login_retry)"), problem.Unreachable, "PgBouncer says: server login has been failing, .*", "pgbouncer.ini"},
 		{server("58000", "pgbouncer is paused"), problem.Unreachable, "PgBouncer says: pgbouncer is paused", "log"},
 	} {
-		got := Explain(tt.err, "db:5432/multica")
+		got := explain(tt.err, "db:5432/multica", "")
 		if tt.hint != "" {
 			checkProblem(t, got, tt.kind, "db:5432/multica: "+tt.line, tt.hint)
 		} else if got.Error() != "db:5432/multica: "+tt.line || problem.KindOf(got) != tt.kind {
@@ -71,8 +71,8 @@ func TestProblemsAndContextsPassThrough(t *testing.T) {
 	for _, err := range []error{
 		nil, context.Canceled, fmt.Errorf("reading: %w", context.DeadlineExceeded), problem.New(problem.TryAgain, "wait", "busy"),
 	} {
-		if got := Explain(err, "db:5432/multica"); got != err {
-			t.Errorf("Explain(%v) = %v", err, got)
+		if got := explain(err, "db:5432/multica", ""); got != err {
+			t.Errorf("explain(%v) = %v", err, got)
 		}
 	}
 }

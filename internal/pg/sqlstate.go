@@ -17,8 +17,6 @@ const (
 	StateCrashShutdown         = "57P02"
 	StateCannotConnectNow      = "57P03"
 	StateInsufficientPrivilege = "42501"
-	StateUndefinedTable        = "42P01"
-	StateUndefinedFunction     = "42883"
 	StateUndefinedDatabase     = "3D000"
 	StateInvalidPassword       = "28P01"
 	StateInvalidAuthorization  = "28000"

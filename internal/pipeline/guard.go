@@ -8,9 +8,6 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 )
 
-// GuardTolerance is how far migration 103 lets the watermark trail the newest event.
-const GuardTolerance = time.Hour
-
 // Guard is what migration 103 would say now.
 type Guard struct {
 	Pass      bool      `json:"pass"`

@@ -66,7 +66,6 @@ const (
 	Draining   Phase = "draining the queue"
 	Walking    Phase = "rolling up"
 	Settling   Phase = "rolling up again what was committed late"
-	Waiting    Phase = "waiting"
 	Done       Phase = "done"
 )
 
