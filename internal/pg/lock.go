@@ -3,6 +3,7 @@ package pg
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -38,6 +39,9 @@ func Lock(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
+// ErrLockTaken: another transaction has a lock that was not to be waited for. The whole transaction may be tried again.
+var ErrLockTaken = errors.New("a lock was taken by another transaction")
+
 // TryLock takes the advisory lock until tx ends if nobody else has it.
 func TryLock(ctx context.Context, tx pgx.Tx) (bool, error) {
 	var got bool
@@ -45,6 +49,68 @@ func TryLock(ctx context.Context, tx pgx.Tx) (bool, error) {
 		return false, fmt.Errorf("trying advisory lock %d: %w", LockKey, err)
 	}
 	return got, nil
+}
+
+// InLockedTx runs fn in a transaction that holds the advisory lock, and returns for how long it held it.
+// Where another has the lock, the error is one that Contended knows: after the settings' lock timeout, or,
+// in a REPEATABLE READ transaction, where another was faster.
+func InLockedTx(ctx context.Context, conn *pgx.Conn, s TxSettings, fn func(pgx.Tx) error) (held time.Duration, err error) {
+	if s.RepeatableRead {
+		// Its snapshot is older than its lock, so it cannot wait for the lock: one before it does.
+		waits := s
+		waits.RepeatableRead = false
+		if err := InTx(ctx, conn, waits, func(tx pgx.Tx) error { return Lock(ctx, tx) }); err != nil {
+			return 0, err
+		}
+	}
+	var locked time.Time
+	err = InTx(ctx, conn, s, func(tx pgx.Tx) error {
+		if err := lockFor(ctx, tx, s.RepeatableRead); err != nil {
+			return err
+		}
+		locked = time.Now()
+		return fn(tx)
+	})
+	if locked.IsZero() {
+		return 0, err
+	}
+	return time.Since(locked), err
+}
+
+func lockFor(ctx context.Context, tx pgx.Tx, atOnce bool) error {
+	if !atOnce {
+		return Lock(ctx, tx)
+	}
+	got, err := TryLock(ctx, tx)
+	if err == nil && !got {
+		err = ErrLockTaken
+	}
+	return err
+}
+
+// Contended says whether a transaction failed for others that were at work on the same at that moment: one had a
+// lock for too long, or was faster.
+func Contended(err error) bool {
+	switch SQLState(err) {
+	case StateLockNotAvailable, StateSerializationFailure, StateDeadlockDetected:
+		return true
+	}
+	return errors.Is(err, ErrLockTaken)
+}
+
+// WaitForLock repeats a try, a transaction that needs locks, while others are in its way: Contended knows its
+// error. After each refusal waiting is told how long that has been so; its error ends the waiting and is returned.
+func WaitForLock(try func() error, waiting func(waited time.Duration, refusal error) error) error {
+	since := time.Now()
+	for {
+		err := try()
+		if !Contended(err) {
+			return err
+		}
+		if err := waiting(time.Since(since), err); err != nil {
+			return err
+		}
+	}
 }
 
 // LockSession is a session that holds the advisory lock or waits for it.
