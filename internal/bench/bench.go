@@ -26,7 +26,9 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func statement(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
+var statements = sqltext.Embedded(sqlFiles)
+
+func statement(name string) string { return statements.Text(name, nil) }
 
 // Options say what to measure.
 type Options struct {

@@ -24,7 +24,9 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func query(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
+var statements = sqltext.Embedded(sqlFiles, pipeline.Parts)
+
+func query(name string) string { return statements.Text(name, nil) }
 
 // Limits say from when on something is too old or too much.
 type Limits struct {
@@ -60,7 +62,7 @@ type Env struct {
 	Config     *config.Loaded // nil where ConfigErr is set
 	ConfigErr  error
 	Connector  *pg.Connector // nil where it could not be made
-	Known      pipeline.Fingerprints
+	Known      pipeline.Known
 	Schedulers []scheduler.Kind                                // that there may be inside the database
 	Units      func(ctx context.Context) (*units.Units, error) // nil, nil where there is no service manager
 	Now        func() time.Time                                // this host's clock

@@ -1,6 +1,10 @@
 package ledger
 
-import "time"
+import (
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/instant"
+)
 
 // Kind says why a window was deferred.
 type Kind string
@@ -67,7 +71,7 @@ func FallenDue(deferred, open []Deferred, watermark time.Time) (due []Deferred) 
 			continue
 		}
 		if d.Moves {
-			d.To = later(d.To, watermark)
+			d.To = instant.Later(d.To, watermark)
 		}
 		due = append(due, d)
 	}
@@ -79,11 +83,11 @@ func FallenDue(deferred, open []Deferred, watermark time.Time) (due []Deferred) 
 // lies what transactions still open may write; the walk comes to that by
 // itself, unless others took the watermark there.
 func (d Deferred) Until(horizon, watermark time.Time) (end time.Time, whole bool) {
-	end = earlier(d.To, horizon)
+	end = instant.Earlier(d.To, horizon)
 	if d.Kind == OpenTransaction && !d.Moves {
 		end = d.To // this one's rows are all there
 	}
-	return end, !end.Before(earlier(d.To, watermark))
+	return end, !end.Before(instant.Earlier(d.To, watermark))
 }
 
 // Again returns what has to be deferred when d, whose transaction has ended, is
@@ -96,7 +100,7 @@ func Again(d Deferred, notWaitedFor []Deferred) (again []Deferred) {
 	}
 	for _, o := range notWaitedFor {
 		if o.Moves {
-			o.From = earlier(o.From, later(d.From, d.Wrote))
+			o.From = instant.Earlier(o.From, instant.Later(d.From, d.Wrote))
 			again = append(again, o)
 		}
 	}

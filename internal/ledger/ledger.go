@@ -54,17 +54,3 @@ func (c *Checkpoint) Sound() bool {
 	return !c.Cursor.IsZero() && !c.PassTo.IsZero() && !c.Cursor.Before(c.PassFrom) && !c.Cursor.After(c.PassTo) &&
 		c.Done >= 0 && c.Total >= 0
 }
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}

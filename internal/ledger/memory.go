@@ -3,6 +3,8 @@ package ledger
 import (
 	"slices"
 	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/instant"
 )
 
 // Memory is what the agent remembers of one database.
@@ -28,7 +30,7 @@ func (m *Memory) Trust(mark time.Time) { m.Committed = mark }
 // Where others have moved it ahead, the gap between is deferred and returned:
 // upstream's migration hook stamps the watermark without rolling up.
 func (m *Memory) NoticeMove(ours, mark time.Time) (gap *Deferred) {
-	committed := later(m.Committed, ours)
+	committed := instant.Later(m.Committed, ours)
 	// At first sight there is nothing to compare with: verify tells whether it is true.
 	if !committed.IsZero() && mark.After(committed) && !mark.Equal(m.Planned) {
 		gap = &Deferred{Kind: Gap, From: committed, To: mark, Description: "the watermark was moved by others"}
@@ -42,11 +44,11 @@ func (m *Memory) NoticeMove(ours, mark time.Time) (gap *Deferred) {
 // our having rolled up what it passed: the watermark itself where nobody has.
 func (m *Memory) DoubtFrom(mark time.Time) time.Time {
 	if !m.Committed.IsZero() {
-		mark = earlier(mark, m.Committed)
+		mark = instant.Earlier(mark, m.Committed)
 	}
 	for _, d := range m.Deferred {
 		if d.Kind == Gap {
-			mark = earlier(mark, d.From)
+			mark = instant.Earlier(mark, d.From)
 		}
 	}
 	return mark
@@ -93,11 +95,11 @@ func (m *Memory) GiveUp(g GivenUp) { m.GivenUp, m.Planned = &g, g.Before }
 func (m *Memory) Passed(from, to, watermark time.Time, all bool) {
 	for _, d := range slices.Clone(m.Deferred) { // settling one moves the others up
 		if d.Kind == Gap && !d.From.Before(from) {
-			m.Settle(d, earlier(d.To, to))
+			m.Settle(d, instant.Earlier(d.To, to))
 		}
 	}
 	if !m.Committed.IsZero() && m.Committed.Before(to) && !m.Committed.Before(from) {
-		m.Committed = earlier(to, watermark)
+		m.Committed = instant.Earlier(to, watermark)
 	}
 	if all {
 		m.GivenUp = nil
@@ -124,7 +126,7 @@ func (m *Memory) widenFor(d Deferred) bool {
 		if !adjoins && !o.SameCause(d) {
 			continue
 		}
-		o.From, o.To, o.Wrote = earlier(d.From, o.From), later(d.To, o.To), earlier(d.Wrote, o.Wrote)
+		o.From, o.To, o.Wrote = instant.Earlier(d.From, o.From), instant.Later(d.To, o.To), instant.Earlier(d.Wrote, o.Wrote)
 		o.Moves = o.Moves || d.Moves
 		return true
 	}
@@ -136,7 +138,7 @@ func (m *Memory) Widen(d Deferred, watermark time.Time) {
 	for i := range m.Deferred {
 		o := &m.Deferred[i]
 		if o.Moves && o.SameCause(d) {
-			o.Moves, o.To = false, later(watermark, o.To)
+			o.Moves, o.To = false, instant.Later(watermark, o.To)
 		}
 	}
 }
@@ -150,7 +152,7 @@ func (m *Memory) Settle(d Deferred, upTo time.Time) {
 	m.Deferred = slices.DeleteFunc(m.Deferred, func(o Deferred) bool { return same(o) && !upTo.Before(o.To) })
 	for i := range m.Deferred {
 		if o := &m.Deferred[i]; same(*o) {
-			o.From = later(upTo, o.From)
+			o.From = instant.Later(upTo, o.From)
 		}
 	}
 }

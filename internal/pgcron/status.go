@@ -23,7 +23,9 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func query(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
+var statements = sqltext.Embedded(sqlFiles)
+
+func query(name string) string { return statements.Text(name, nil) }
 
 // The job, as install schedules it.
 const (
@@ -78,7 +80,7 @@ type Scheduler struct {
 // Admin works on one database's job.
 type Admin struct {
 	connector *pg.Connector
-	known     pipeline.Fingerprints
+	known     pipeline.Known
 	kinds     []scheduler.Kind // besides pg_cron
 	timer     func(context.Context) (*units.Timer, error)
 }
@@ -86,7 +88,7 @@ type Admin struct {
 // New returns an admin. kinds are the schedulers that there may be besides the
 // job. timer tells of this host's own timer for the database; it may be nil, and
 // returns nil where there is none.
-func New(connector *pg.Connector, known pipeline.Fingerprints, kinds []scheduler.Kind, timer func(context.Context) (*units.Timer, error)) *Admin {
+func New(connector *pg.Connector, known pipeline.Known, kinds []scheduler.Kind, timer func(context.Context) (*units.Timer, error)) *Admin {
 	return &Admin{connector: connector, known: known, kinds: scheduler.Without(kinds, scheduler.PgCron), timer: timer}
 }
 
@@ -144,10 +146,13 @@ func (a *Admin) look(ctx context.Context, c *connections) (*Status, error) {
 	if err := s.readServer(ctx, c.ours); err != nil {
 		return nil, err
 	}
-	err = c.ours.QueryRow(ctx, `select least(greatest(watermark_at, '0002-01-01 00:00:00+00'), '9998-01-01 00:00:00+00'), (select max(updated_at) from task_usage) from task_usage_hourly_rollup_state where id = 1`).
-		Scan(&s.watermark, &s.newest)
+	row, err := pipeline.ReadState(ctx, c.ours, p.Database)
 	if err != nil {
-		return nil, fmt.Errorf("reading the watermark: %w", err)
+		return nil, err
+	}
+	s.watermark = row.Watermark
+	if err := c.ours.QueryRow(ctx, "select max(updated_at) from task_usage").Scan(&s.newest); err != nil {
+		return nil, fmt.Errorf("reading the newest usage: %w", err)
 	}
 	if err := a.readSecond(ctx, c.ours, p, s); err != nil {
 		return nil, err

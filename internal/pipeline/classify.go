@@ -5,9 +5,15 @@ import (
 	"slices"
 )
 
+// Known is what is known of Multica's releases. It is data handed in, so that tests can register the lab's
+// own functions, and columns that nobody has yet, without their entering the shipped tables.
+type Known struct {
+	Fingerprints Fingerprints
+	Stages       []Stage // in their order; each begins where the one before is there
+}
+
 // Fingerprints maps a function's name to the sha256 of each source text known
-// to us and the release that brought it. It is data handed in, so that the
-// lab's own functions can be registered by tests without entering this table.
+// to us and the release that brought it.
 type Fingerprints map[string]map[string]string
 
 // Release returns the release that brought the text with this fingerprint, "" where it is not known.
@@ -15,8 +21,10 @@ func (f Fingerprints) Release(function, fingerprint string) string {
 	return f[function][fingerprint]
 }
 
-// Shipped returns the fingerprints of Multica's own releases.
-func Shipped() Fingerprints {
+// Shipped returns what is known of Multica's own releases.
+func Shipped() Known { return Known{Fingerprints: fingerprints(), Stages: stages()} }
+
+func fingerprints() Fingerprints {
 	return Fingerprints{
 		WindowFunction: {
 			"297244c607dedd67160b136352fc5905065daa089edd25518bb0b0681b50ddb5": "v0.3.5",
@@ -35,44 +43,66 @@ func Shipped() Fingerprints {
 	}
 }
 
-// The columns that the set engine writes and reads. Any other column on the
-// tables it writes means a newer pipeline, whose meaning only its own function knows.
-var (
-	// keyColumns are what the hourly table and the queue are unique by.
-	keyColumns    = []string{"bucket_hour", "workspace_id", "runtime_id", "agent_id", "project_id", "provider", "model"}
-	hourlyColumns = append(slices.Clone(keyColumns),
-		"input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
-		"task_count", "event_count", "updated_at",
-	)
-	hourlyCostColumns = []string{
-		"cost_usd_ticks", "uncosted_input_tokens", "uncosted_output_tokens",
-		"uncosted_cache_read_tokens", "uncosted_cache_write_tokens",
-	}
-	dirtyColumns = append(slices.Clone(keyColumns), "enqueued_at")
-	usageColumns = []string{
-		"id", "task_id", "provider", "model", "input_tokens", "output_tokens",
-		"cache_read_tokens", "cache_write_tokens", "created_at", "updated_at",
-	}
-	usageCostColumns = []string{"cost_usd_ticks"}
-	neededColumns    = map[string][]string{
-		Tasks:  {"id", "agent_id", "issue_id", "runtime_id"},
-		Agents: {"id", "workspace_id"},
-		Issues: {"id", "project_id"},
-		State:  {"id", "watermark_at", "last_run_started_at", "last_run_finished_at", "last_run_rows", "last_error"},
-	}
-)
+// dirtyColumns are those of the queue.
+func dirtyColumns() []string { return append(keyColumns(), "enqueued_at") }
 
-// needs returns the columns of a table that have to be readable, where they are there.
-func needs(table string) []string {
+// neededColumns are those that have to be there of tables that nobody but Multica writes, and of the state row.
+func neededColumns(table string) []string {
+	switch table {
+	case Tasks:
+		return []string{"id", "agent_id", "issue_id", "runtime_id"}
+	case Agents:
+		return []string{"id", "workspace_id"}
+	case Issues:
+		return []string{"id", "project_id"}
+	case State:
+		return []string{"id", "watermark_at", "last_run_started_at", "last_run_finished_at", "last_run_rows", "last_error"}
+	}
+	return nil
+}
+
+// hourlyColumns are all columns that the hourly table has after some stages.
+func hourlyColumns(list []Stage) []string {
+	return slices.Concat(keyColumns(), columnsOf(list).Names(), []string{"updated_at"})
+}
+
+// usageColumns are likewise those of task_usage.
+func usageColumns(list []Stage) (columns []string) {
+	for _, s := range list {
+		columns = append(columns, s.Usage...)
+	}
+	return columns
+}
+
+// readable returns the columns of a table that have to be readable, where they are there.
+func readable(table string, known []Stage) []string {
 	switch table {
 	case Usage:
-		return slices.Concat(usageColumns, usageCostColumns)
+		return usageColumns(known)
 	case Hourly:
-		return slices.Concat(hourlyColumns, hourlyCostColumns)
+		return hourlyColumns(known)
 	case Dirty:
-		return dirtyColumns
+		return dirtyColumns()
 	}
-	return neededColumns[table]
+	return neededColumns(table)
+}
+
+// reached returns the stages that the database has come to: one with counters by the first of them.
+func (p *Pipeline) reached() []Stage {
+	for i, s := range p.stages {
+		there := i == 0
+		switch {
+		case there:
+		case len(s.Counters) > 0:
+			there = slices.Contains(p.Relations[Hourly].Columns, s.Counters[0].Name)
+		default:
+			there = p.Applied(string(s.Generation)) || s.Tick != "" && p.Functions[TickFunction].Known == s.Tick
+		}
+		if !there {
+			return p.stages[:i]
+		}
+	}
+	return p.stages
 }
 
 // classify derives the generation, and what keeps the set engine from being used.
@@ -81,18 +111,13 @@ func (p *Pipeline) classify() {
 	if !p.Relations[Hourly].Present() || !p.Relations[Usage].Present() {
 		return
 	}
-	costs := p.HasCosts()
-	known := func(base, more []string) []string {
-		if costs {
-			return append(slices.Clone(base), more...)
-		}
-		return base
-	}
-	p.exact(Hourly, known(hourlyColumns, hourlyCostColumns))
-	p.exact(Usage, known(usageColumns, usageCostColumns))
-	p.exact(Dirty, dirtyColumns)
+	reached := p.reached()
+	p.Columns, p.Generation = columnsOf(reached), reached[len(reached)-1].Generation
+	p.exact(Hourly, hourlyColumns(reached))
+	p.exact(Usage, usageColumns(reached))
+	p.exact(Dirty, dirtyColumns())
 	for _, name := range []string{Tasks, Agents, Issues, State} {
-		for _, column := range neededColumns[name] {
+		for _, column := range neededColumns(name) {
 			if !slices.Contains(p.Relations[name].Columns, column) {
 				p.Obstacles = append(p.Obstacles, fmt.Sprintf("%s has no column %s", name, column))
 			}
@@ -116,14 +141,6 @@ func (p *Pipeline) classify() {
 		if f := p.Functions[name]; f.Known == "" {
 			p.Unverified = append(p.Unverified, fmt.Sprintf("%s() has an unknown text (%.12s)", name, f.Fingerprint))
 		}
-	}
-	switch {
-	case costs && (p.Applied("272") || p.Functions[TickFunction].Known == "v0.4.23"):
-		p.Generation = Gen272
-	case costs:
-		p.Generation = Gen213
-	default:
-		p.Generation = Gen102
 	}
 }
 

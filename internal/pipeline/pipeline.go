@@ -22,7 +22,9 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func query(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
+var statements = sqltext.Embedded(sqlFiles, Parts)
+
+func query(name string) string { return statements.Text(name, nil) }
 
 // The relations of the pipeline.
 const (
@@ -107,6 +109,7 @@ type Pipeline struct {
 	ClientCheck      bool     // client_connection_check_interval works on the server's platform
 
 	Generation   Generation
+	Columns      Columns // the counters of the hourly table that are known
 	Relations    map[string]Relation
 	Functions    map[string]Function
 	Triggers     []Trigger
@@ -120,12 +123,12 @@ type Pipeline struct {
 	Obstacles   []string // why the set engine cannot be used; empty: it can
 	Unverified  []string // fingerprints that are not known, which auto respects and set does not
 	InspectedAt time.Time
+
+	stages []Stage // that are known
 }
 
 // HasCosts says whether the cost columns of v0.4.10 are there.
-func (p *Pipeline) HasCosts() bool {
-	return slices.Contains(p.Relations[Hourly].Columns, "cost_usd_ticks")
-}
+func (p *Pipeline) HasCosts() bool { return p.Columns.Has("cost_usd_ticks") }
 
 // Missing lists the tables and functions the roll-up cannot do without and does not find.
 func (p *Pipeline) Missing() []string {
@@ -150,15 +153,15 @@ func (p *Pipeline) Applied(number string) bool {
 
 // Inspect reads what the database has. It fails only where the database cannot
 // be read; use Check for a verdict on what was found.
-func Inspect(ctx context.Context, conn *pgx.Conn, known Fingerprints) (*Pipeline, error) {
-	p := &Pipeline{Functions: map[string]Function{}, Indexes: map[string]bool{}, InspectedAt: time.Now()}
+func Inspect(ctx context.Context, conn *pgx.Conn, known Known) (*Pipeline, error) {
+	p := &Pipeline{Functions: map[string]Function{}, Indexes: map[string]bool{}, InspectedAt: time.Now(), stages: known.Stages}
 	steps := []struct {
 		doing string
 		do    func() error
 	}{
 		{"reading the server's version", func() error { return p.readServer(ctx, conn) }},
 		{"reading the pipeline's tables", func() error { return p.readRelations(ctx, conn) }},
-		{"reading the pipeline's functions", func() error { return p.readFunctions(ctx, conn, known) }},
+		{"reading the pipeline's functions", func() error { return p.readFunctions(ctx, conn, known.Fingerprints) }},
 		{"reading the pipeline's triggers", func() error { return p.readTriggers(ctx, conn) }},
 		{"reading the pipeline's indexes", func() error { return p.readIndexes(ctx, conn) }},
 		{"reading schema_migrations", func() error { return p.readMigrations(ctx, conn) }},
@@ -197,7 +200,7 @@ func (p *Pipeline) readServer(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func (p *Pipeline) readRelations(ctx context.Context, conn *pgx.Conn) (err error) {
-	if p.Relations, err = relations(ctx, conn, append(slices.Clone(tables), "task_usage_daily", "schema_migrations")); err != nil {
+	if p.Relations, err = p.relations(ctx, conn, append(slices.Clone(tables), "task_usage_daily", "schema_migrations")); err != nil {
 		return err
 	}
 	p.Legacy = p.Relations["task_usage_daily"].Present()
@@ -210,14 +213,14 @@ func (p *Pipeline) readRelations(ctx context.Context, conn *pgx.Conn) (err error
 }
 
 // relations looks tables up, each by its name.
-func relations(ctx context.Context, q pg.Querier, names []string) (map[string]Relation, error) {
+func (p *Pipeline) relations(ctx context.Context, q pg.Querier, names []string) (map[string]Relation, error) {
 	var needing, needed []string
 	for _, table := range tables {
-		for _, column := range needs(table) {
+		for _, column := range readable(table, p.stages) {
 			needing, needed = append(needing, table), append(needed, column)
 		}
 	}
-	rows, err := q.Query(ctx, query("relations"), names, needing, needed, keyColumns)
+	rows, err := q.Query(ctx, query("relations"), names, needing, needed, keyColumns())
 	if err != nil {
 		return nil, err
 	}

@@ -11,24 +11,25 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
-	"github.com/multica-rollup/multica-rollup/internal/rollup"
+	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
 )
 
 // labKnown registers the lab's own functions as if a release had brought them.
-func labKnown(t *testing.T, conn *pgx.Conn) pipeline.Fingerprints {
+func labKnown(t *testing.T, conn *pgx.Conn) pipeline.Known {
 	t.Helper()
 	prints, err := lab.Fingerprints(t.Context(), conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := pipeline.Fingerprints{}
+	known := pipeline.Shipped()
+	known.Fingerprints = pipeline.Fingerprints{}
 	for name, print := range prints {
-		known[name] = map[string]string{print: "lab"}
+		known.Fingerprints[name] = map[string]string{print: "lab"}
 	}
 	return known
 }
 
-func inspect(t *testing.T, conn *pgx.Conn, known pipeline.Fingerprints) *pipeline.Pipeline {
+func inspect(t *testing.T, conn *pgx.Conn, known pipeline.Known) *pipeline.Pipeline {
 	t.Helper()
 	p, err := pipeline.Inspect(t.Context(), conn, known)
 	if err != nil {
@@ -88,9 +89,9 @@ func TestAutoTakesTheSetEngineOnlyWhereAllIsKnown(t *testing.T) {
 			}
 			p := inspect(t, db.Conn, known)
 			for wanted, want := range map[string]string{"auto": c.auto, "set": c.set, "function": "function"} {
-				engine, reason, err := rollup.Choose(wanted, p)
-				if err != nil || engine.Name() != want {
-					t.Errorf("engine = %q: %v, %v; want %s", wanted, engine, err, want)
+				chosen, reason, err := engine.Choose(wanted, p)
+				if err != nil || chosen.Name() != want {
+					t.Errorf("engine = %q: %v, %v; want %s", wanted, chosen, err, want)
 					continue
 				}
 				if fellBack := wanted != "function" && want == "function"; fellBack != (reason != "") || !strings.Contains(reason, c.cause) && fellBack {
@@ -103,9 +104,9 @@ func TestAutoTakesTheSetEngineOnlyWhereAllIsKnown(t *testing.T) {
 
 func TestTheShippedTableDoesNotKnowTheLab(t *testing.T) {
 	db := labtest.New(t, lab.Gen272)
-	engine, reason, err := rollup.Choose("auto", inspect(t, db.Conn, pipeline.Shipped()))
-	if err != nil || engine.Name() != "function" || !strings.Contains(reason, "unknown text") {
-		t.Errorf("engine %v, reason %q, %v; the lab's functions are known to tests alone", engine, reason, err)
+	chosen, reason, err := engine.Choose("auto", inspect(t, db.Conn, pipeline.Shipped()))
+	if err != nil || chosen.Name() != "function" || !strings.Contains(reason, "unknown text") {
+		t.Errorf("engine %v, reason %q, %v; the lab's functions are known to tests alone", chosen, reason, err)
 	}
 }
 

@@ -95,7 +95,7 @@ func IsRefusal(err error) bool {
 // of them; nil where there is none. Asked at the end of a transaction that has
 // written, it sees what was changed before the tables were locked by that.
 func (p *Pipeline) Recheck(ctx context.Context, q pg.Querier) error {
-	found, err := relations(ctx, q, tables)
+	found, err := p.relations(ctx, q, tables)
 	if err != nil {
 		return fmt.Errorf("looking at the pipeline's tables again: %w", err)
 	}
@@ -209,7 +209,7 @@ func (p *Pipeline) unreadable() *Refusal {
 	var texts []string
 	for _, r := range list {
 		text := r.qualified()
-		if n := len(r.Unreadable); n < len(r.Columns) && n < len(needs(r.Name)) {
+		if n := len(r.Unreadable); n < len(r.Columns) && n < len(readable(r.Name, p.stages)) {
 			text += " (" + strings.Join(r.Unreadable, ", ") + ")"
 		}
 		texts = append(texts, text)
@@ -273,7 +273,7 @@ func (p *Pipeline) KeyStatement(table string) string {
 	if schema := p.Relations[table].Schema; schema != "" {
 		index = pg.Quote(schema) + "." + constraint
 	}
-	columns := strings.Join(keyColumns, ", ")
+	columns := strings.Join(keyColumns(), ", ")
 	return strings.Join([]string{
 		"begin",
 		"lock table " + name + " in access exclusive mode",

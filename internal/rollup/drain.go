@@ -2,14 +2,17 @@ package rollup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/multica-rollup/multica-rollup/internal/instant"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
 )
 
 // queueBound is how far the queue is counted; beyond it, it is just long.
@@ -18,82 +21,69 @@ const queueBound = 1_000_000
 // largeQueue is how many keys make an entry in the journal.
 const largeQueue = 100_000
 
-// Bounds on the queue rows locked in one slice: others that invalidate the
-// same keys wait for the slice.
-const (
-	firstKeys = 2_000
-	ceilKeys  = 50_000
-)
-
 // drain works off the invalidation queue, whatever the watermark: others prune
 // it after seven days, processed or not. False means that the budget ended first.
-func (w *Walker) drain(ctx context.Context) (bool, error) {
-	n, oldest, err := w.queueSize(ctx)
-	if err != nil || n == 0 {
+func (w *walk) drain(ctx context.Context, b budget, horizon time.Time) (bool, error) {
+	oldest, err := w.queued(ctx)
+	if err != nil || w.rep.st.Queue == 0 {
 		return true, err
 	}
-	w.phase(report.Draining)
-	if n >= largeQueue {
-		w.log.Warn(fmt.Sprintf("%d keys are queued for recomputing, the oldest since %s", n, stamp(oldest)), journal.QueueLarge.Attr())
+	w.rep.phase(report.Draining)
+	if n := w.rep.st.Queue; n >= largeQueue {
+		w.rep.log.Warn(fmt.Sprintf("%d keys are queued for recomputing, the oldest since %s", n, instant.Stamp(oldest)), journal.QueueLarge.Attr())
 	}
-	set, ok := w.engine.(*setEngine)
-	if !ok {
-		return true, w.drainByFunction(ctx, oldest)
-	}
-	keys, from := firstKeys, earliest
+	queue := w.write.engine.Queue(horizon, oldest, w.db.walk.SliceTarget)
 	for {
-		if w.outOfTime() {
+		if b.spent() {
 			return false, nil
 		}
-		var end, first *time.Time
-		err := w.reading(ctx, func(tx pgx.Tx) error {
-			return tx.QueryRow(ctx, statement("plan_drain", false), from, keys, w.size).Scan(&end, &first)
+		var more bool
+		err := w.db.read(ctx, func(tx pgx.Tx) (err error) {
+			more, err = queue.Next(ctx, tx, w.size.Rows())
+			return err
 		})
-		if err != nil {
-			return false, fmt.Errorf("planning a slice of the queue: %w", w.explain(err))
+		if err != nil || !more {
+			return true, w.db.explain(err)
 		}
-		if first == nil {
-			return true, nil
-		}
-		to := latest
-		if end != nil {
-			to = *end
-		}
-		if err := w.hold(ctx); err != nil {
+		if err := w.batch(ctx, b, queue); errors.Is(err, errOutOfTime) {
+			return false, nil
+		} else if err != nil {
 			return false, err
 		}
-		r, next, took, err := w.drainSlice(ctx, set, from, to, keys)
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return false, err
-		case pg.SQLState(err) == pg.StateLockNotAvailable:
-			if err := w.busy(ctx, err); err != nil {
-				return false, err
-			}
-			continue
-		case pg.SQLState(err) == pg.StateQueryCanceled && keys > 1:
-			keys, w.size = max(1, keys/4), max(floorSize, w.size/2)
-			continue
-		default:
-			return false, w.explain(err)
-		}
-		switch {
-		case r.Drained == int64(keys):
-			from = next // this hour may have more
-		case end != nil:
-			from = *end
-		default:
-			return true, nil
-		}
-		keys = min(ceilKeys, max(1, int(float64(keys)*min(2, float64(w.opts.Walk.SliceTarget)/float64(took+1)))))
 	}
 }
 
-func (w *Walker) queueSize(ctx context.Context) (n int64, oldest time.Time, err error) {
-	err = w.reading(ctx, func(tx pgx.Tx) error {
+// batch works off a planned batch of the queue, or makes the next one smaller where it took too long.
+func (w *walk) batch(ctx context.Context, b budget, queue engine.Queue) error {
+	var did committed
+	err := w.turn.take(ctx, b, func() (err error) {
+		if err := w.brake.release(ctx); err != nil {
+			return err
+		}
+		did, err = w.write.batch(ctx, queue)
+		return err
+	})
+	switch {
+	case err == nil:
+	case ctx.Err() == nil && pg.SQLState(err) == pg.StateQueryCanceled && queue.Shrink():
+		w.size.Cut(2)
+		return nil
+	default:
+		return err
+	}
+	w.brake.worked = did.held
+	w.rep.count(did.Result, did.held)
+	queue.Drained(did.Result, did.held)
+	w.rep.log.Debug("worked off a slice of the queue", journal.SliceDone.Attr(), journal.Reason("queue"),
+		journal.Rows(did.Written+did.Deleted), journal.Duration(did.held), journal.Engine(w.write.engine.Name()))
+	return nil
+}
+
+// queued counts the queue, up to its bound, into the state, and returns when its oldest row was queued.
+func (w *walk) queued(ctx context.Context) (oldest time.Time, err error) {
+	err = w.db.read(ctx, func(tx pgx.Tx) error {
 		var at *time.Time
-		if err := tx.QueryRow(ctx, statement("queue_size", false), queueBound).Scan(&n, &at); err != nil {
+		if err := tx.QueryRow(ctx, statement("queue_size"), queueBound).Scan(&w.rep.st.Queue, &at); err != nil {
 			return fmt.Errorf("reading the queue: %w", err)
 		}
 		if at != nil {
@@ -101,71 +91,5 @@ func (w *Walker) queueSize(ctx context.Context) (n int64, oldest time.Time, err 
 		}
 		return nil
 	})
-	w.st.Queue = n
-	if err != nil {
-		err = w.explain(err)
-	}
-	return n, oldest, err
-}
-
-// drainSlice works off some queue rows in one transaction.
-func (w *Walker) drainSlice(ctx context.Context, set *setEngine, from, to time.Time, keys int) (r Result, next time.Time, took time.Duration, err error) {
-	err = w.with(ctx, func(conn *pgx.Conn) error {
-		settings := w.settings()
-		settings.AsyncCommit = true // lost together with the deletion of the queue rows
-		settings.NoSeqScan = true   // the locked rows lie scattered in a queue of any length
-		var locked time.Time
-		err := pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
-			err := pg.Lock(ctx, tx)
-			if err != nil {
-				return err
-			}
-			locked = time.Now()
-			if r, next, err = set.Drain(ctx, tx, from, to, keys); err != nil {
-				return err
-			}
-			return w.pipe.Recheck(ctx, tx)
-		})
-		took = time.Since(locked)
-		return err
-	})
-	if err != nil {
-		return Result{}, from, 0, err
-	}
-	w.worked = took
-	w.unblocked()
-	w.count(r, took)
-	w.log.Debug("worked off a slice of the queue", journal.SliceDone.Attr(), journal.Reason("queue"),
-		journal.Rows(r.Written+r.Deleted), journal.Duration(took), journal.Engine(w.engine.Name()))
-	return r, next, took, nil
-}
-
-// count adds one committed slice to the state.
-func (w *Walker) count(r Result, took time.Duration) {
-	w.st.Slices++
-	w.st.Rows += r.Written + r.Deleted
-	w.st.Read += r.Read
-	w.st.Drained += r.Drained
-	w.st.SliceDuration = took
-	w.st.LongestHold = max(w.st.LongestHold, took)
-	w.st.Queue = max(0, w.st.Queue-r.Drained)
-	w.observe()
-}
-
-// drainByFunction has the database's function work off what was queued before
-// the horizon: all of it at once, since the function cannot split it. An empty
-// window does nothing, so it gets the microsecond before the horizon.
-func (w *Walker) drainByFunction(ctx context.Context, oldest time.Time) error {
-	to := w.horizon.At
-	if !oldest.Before(to) {
-		return nil
-	}
-	from := to.Add(-time.Microsecond)
-	l := &leg{cursor: from, end: to, queue: true, planner: planner{pass: Pass{Start: from, End: to}}}
-	_, err := w.walk(ctx, l)
-	if err != nil {
-		return err
-	}
-	_, _, err = w.queueSize(ctx)
-	return err
+	return oldest, w.db.explain(err)
 }

@@ -1,10 +1,6 @@
 package rollup
 
-import (
-	"time"
-
-	"github.com/multica-rollup/multica-rollup/internal/report"
-)
+import "time"
 
 // recent is how far back the pace is measured: long enough for some slices,
 // short enough to follow a database that gets slower.
@@ -59,19 +55,4 @@ func (p *pace) reach(now time.Time, done int64, rest time.Duration) float64 {
 		return 0
 	}
 	return float64(done-first.done) / (at - first.at).Seconds()
-}
-
-// progress renews the figures that progress is shown by.
-func (w *Walker) progress(done, total int64) {
-	var rest time.Duration
-	if w.opts.Throttle != nil && done < total {
-		rest = w.opts.Throttle.Rest(w.worked)
-	}
-	pr := &report.Progress{Done: done, Total: total, PerSecond: w.pace.reach(time.Now(), done, rest)}
-	if pr.PerSecond > 0 {
-		pr.ETASecs = float64(total-done) / pr.PerSecond
-		pr.ETA = time.Duration(pr.ETASecs * float64(time.Second))
-	}
-	w.st.Progress = pr
-	w.observe()
 }

@@ -7,157 +7,217 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/multica-rollup/multica-rollup/internal/instant"
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
 )
 
-// Bounds on the size of a slice, in usage rows.
-const (
-	firstSize = 20_000
-	floorSize = 500
-	ceilSize  = 1_000_000
-)
-
-// plan is what comes next: one slice, or one moment in several slices.
-type plan struct {
-	slices []Slice // all but the last leave the watermark where it is
-	to     time.Time
-	full   bool // ended by its size, not by the end of the walk
-	events int64
+// BackfillOptions are what a backfill is asked for.
+type BackfillOptions struct {
+	MonthsBack   int       // 0: all of history; else the calendar month (UTC) that many months ago and all since
+	From         time.Time // zero: the oldest event
+	ForcePartial bool      // the watermark may pass over history that is left out
+	Restart      bool      // forget the place of an unfinished backfill
+	CountLater   bool      // what there is to do is counted when the throttle lets the work begin, not by the plan
+	Begins       func()    // called when it is; may be nil
+	// Until ends the backfill early, when it says so after a step. Nil means never.
+	Until func(ctx context.Context, q pg.Querier) (bool, error)
 }
 
-// planner finds where slices end. It reads indexes alone, before any lock is taken.
-type planner struct {
-	pass    Pass
-	history bool // the pass began at or before the oldest usage row
-	odd     bool // of history: some usage was corrected before it was created
-	byHours bool // the engine can work a moment through by bucket hours
+// BackfillPlan is what a backfill would do.
+type BackfillPlan struct {
+	From       time.Time       `json:"from"`             // where the pass begins
+	To         time.Time       `json:"to"`               // the horizon it goes to
+	Cursor     time.Time       `json:"cursor"`           // where it goes on
+	Watermark  time.Time       `json:"watermark"`        // as it is now
+	Done       int64           `json:"done"`             // usage rows done by an interrupted backfill
+	Total      int64           `json:"total"`            // usage rows of the pass
+	Months     []engine.Month  `json:"months,omitempty"` // of what is to do
+	Resumed    bool            `json:"resumed"`
+	GivesUp    *ledger.GivenUp `json:"gives_up,omitempty"` // history the watermark passes over
+	asked      string
+	uncounted  bool
+	checkpoint *ledger.Checkpoint // that is resumed; nil where the backfill begins
+	created    time.Time          // the oldest creation of raw usage; zero where there is none
 }
 
-// startAt begins the pass anew, where the walk was sent by others: the hours
-// between its old start and there have not been read in it.
-func (p planner) startAt(at time.Time) planner {
-	p.history = p.history && !at.After(p.pass.Start)
-	p.pass.Start = at
-	return p
+// Begins returns where there is something to do: the cursor, or the oldest
+// usage where that lies after it.
+func (p *BackfillPlan) Begins() time.Time {
+	return instant.Later(p.Cursor, p.created.Truncate(time.Hour))
 }
 
-// next plans from cursor towards end, for about size usage rows.
-func (p planner) next(ctx context.Context, tx pgx.Tx, cursor, end time.Time, size int) (plan, error) {
-	if p.history {
-		return p.nextOfHistory(ctx, tx, cursor, end, size)
-	}
-	var first, nth, heavy *time.Time
-	var events int64
-	err := tx.QueryRow(ctx, statement("plan_events", false), cursor, end, size, p.pass.Start, size, !p.byHours).Scan(&first, &nth, &heavy, &events)
-	if err != nil {
-		return plan{}, fmt.Errorf("planning the next slice: %w", err)
-	}
-	to, full := end, false
-	for _, t := range []*time.Time{nth, heavy} {
-		if t != nil && t.Before(to) {
-			to, full = *t, true
-		}
-	}
-	if full && first != nil && !to.After(*first) {
-		// More events of one moment than fit a slice, or too many hours to read for them.
-		return p.moment(ctx, tx, cursor, first.Add(time.Microsecond), size)
-	}
-	if hour := to.Truncate(time.Hour); full && hour.Sub(cursor) >= time.Hour {
-		to = hour // no hour of history is cut in two
-	}
-	if full && !p.byHours {
-		return p.counted(ctx, tx, cursor, to)
-	}
-	return p.single(cursor, to, full, events), nil
-}
-
-// counted is a full slice of an engine that does not say how much it has read: its events are counted.
-func (p planner) counted(ctx context.Context, tx pgx.Tx, from, to time.Time) (plan, error) {
-	var events int64
-	if err := tx.QueryRow(ctx, statement("count_events", false), from, to).Scan(&events); err != nil {
-		return plan{}, fmt.Errorf("counting the events of a slice: %w", err)
-	}
-	return p.single(from, to, true, events), nil
-}
-
-func (p planner) single(from, to time.Time, full bool, events int64) plan {
-	return plan{slices: []Slice{{From: from, To: to, Pass: p.pass}}, to: to, full: full, events: events}
-}
-
-// nextOfHistory ends a slice at an hour, by the number of usage rows created:
-// all there is to read, since corrections are read with their own hour.
-func (p planner) nextOfHistory(ctx context.Context, tx pgx.Tx, cursor, end time.Time, size int) (plan, error) {
-	var nth time.Time
-	err := tx.QueryRow(ctx, statement("plan_history", false), cursor, size).Scan(&nth)
-	to, full := end, false
+// asked names the beginning that was asked for, "" where that is all of history: what an
+// unfinished backfill was asked for decides whether the next goes on with it.
+func (o BackfillOptions) asked() string {
 	switch {
-	case err == nil:
-		if hour := nth.Truncate(time.Hour); hour.After(cursor) {
-			to, full = hour, true
-		} else {
-			to, full = hour.Add(time.Hour), true
-		}
-		if !to.Before(end) {
-			to, full = end, false
-		}
-	case err != pgx.ErrNoRows:
-		return plan{}, fmt.Errorf("planning the next slice: %w", err)
+	case o.MonthsBack > 0:
+		return fmt.Sprintf("--months-back %d", o.MonthsBack)
+	case !o.From.IsZero():
+		return "--from " + instant.Stamp(o.From)
 	}
-	out := p.single(cursor, to, full, int64(size))
-	out.slices[0].History = true
-	if !p.odd {
-		return out, nil
-	}
-	var odd []time.Time
-	if err := tx.QueryRow(ctx, statement("plan_odd", false), cursor, to, ceilHour(to)).Scan(&odd); err != nil {
-		return plan{}, fmt.Errorf("planning the next slice: %w", err)
-	}
-	if len(odd) > 0 {
-		out.slices = append(out.slices, Slice{From: cursor, To: to, Pass: p.pass, Hours: odd})
-	}
-	return out, nil
+	return ""
 }
 
-// moment splits the events of one instant by the hours they touch, so that a
-// batch of any size with one timestamp takes many short transactions.
-func (p planner) moment(ctx context.Context, tx pgx.Tx, from, to time.Time, size int) (plan, error) {
-	if !p.byHours {
-		return p.counted(ctx, tx, from, to)
+// begin is where a pass begins that is asked for at a time, given the oldest usage.
+func (o BackfillOptions) begin(oldest, now time.Time) time.Time {
+	begin := oldest.Truncate(time.Hour)
+	switch {
+	case o.MonthsBack > 0:
+		now = now.UTC()
+		begin = instant.Later(begin, time.Date(now.Year(), now.Month()-time.Month(o.MonthsBack), 1, 0, 0, 0, 0, time.UTC))
+	case !o.From.IsZero():
+		begin = instant.Later(begin, o.From.Truncate(time.Hour))
 	}
-	out := p.single(from, to, true, int64(size))
-	defer pg.ReadsWholeTable(tx.Conn())() // where a maintenance command gave all usage one timestamp
-	rows, err := tx.Query(ctx, statement("plan_moment", false), from, to, p.pass.Start)
+	return begin
+}
+
+// survey finds out what a backfill would do.
+type survey struct {
+	db     *database
+	mem    *memory
+	rep    *reporter
+	at     *position
+	engine engine.Engine
+	looks  bool // a dry run: a missing privilege is told, and no failure
+}
+
+// plan finds out what a backfill would do, from real counts. It writes
+// nothing. A backfill that would silently leave history out is refused with a
+// problem of kind Usage, one that lacks a right with one of kind Permission.
+func (s *survey) plan(ctx context.Context, o BackfillOptions) (*BackfillPlan, error) {
+	p := &BackfillPlan{asked: o.asked()}
+	if err := s.tryPrivileges(ctx); err != nil {
+		return nil, err
+	}
+	row, err := s.db.state(ctx)
 	if err != nil {
-		return plan{}, fmt.Errorf("planning a moment: %w", err)
+		return nil, s.db.explain(err)
 	}
-	out.slices = nil
-	s := Slice{From: from, To: to, Pass: p.pass}
-	var hour time.Time
-	var inHour, sum int64
-	_, err = pgx.ForEachRow(rows, []any{&hour, &inHour}, func() error {
-		if sum > 0 && sum+inHour > int64(size) {
-			out.slices = append(out.slices, s)
-			s.Hours, sum = nil, 0
+	if row.Watermark.After(row.Now) {
+		return nil, problem.New(problem.Failed, "multica-rollup run", "the watermark lies in the future (%s): a run takes it back", instant.Stamp(row.Watermark))
+	}
+	s.rep.st.Watermark, p.Watermark = row.Watermark, row.Watermark
+	if err := s.at.lookAhead(ctx); err != nil {
+		return nil, s.db.explain(err)
+	}
+	usage, err := s.at.usage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.To, p.created = s.at.horizon.At, usage.created
+	if usage.oldest.IsZero() {
+		p.From, p.Cursor = p.Watermark, p.Watermark
+		return p, nil
+	}
+	resumes, err := s.resume(p, o.Restart)
+	if err != nil {
+		return nil, err
+	}
+	if !resumes {
+		if err := s.begin(ctx, p, o, o.begin(instant.Earlier(usage.oldest, usage.created), s.at.horizon.Now)); err != nil {
+			return nil, err
 		}
-		s.Hours, sum = append(s.Hours, hour), sum+inHour
+	}
+	if o.CountLater {
+		p.uncounted = true
+		return p, nil
+	}
+	return p, s.count(ctx, p)
+}
+
+// tryPrivileges tries the privileges that a backfill needs, before it says that it has begun.
+func (s *survey) tryPrivileges(ctx context.Context) error {
+	err := s.db.write(ctx, func(tx pgx.Tx) error { return s.engine.TryPrivileges(ctx, tx) })
+	if pg.SQLState(err) == pg.StateLockNotAvailable {
+		return nil // who holds a whole table is waited for in the walk
+	}
+	if err = s.db.explain(err); err == nil || !s.looks || problem.KindOf(err) != problem.Permission {
+		return err
+	}
+	s.rep.log.Warn("a backfill would fail: "+err.Error(), journal.Hint(problem.HintOf(err)))
+	return nil
+}
+
+// resume has the plan go on with an unfinished backfill; false where there is none.
+func (s *survey) resume(p *BackfillPlan, restart bool) (bool, error) {
+	if restart {
+		return false, nil
+	}
+	c, err := s.mem.checkpoint(s.engine.Name())
+	if err != nil || c == nil {
+		return false, err
+	}
+	if p.asked != "" && c.Asked != p.asked {
+		was := "all of history"
+		if c.Asked != "" {
+			was = c.Asked
+		}
+		return false, problem.New(problem.Usage, "multica-rollup backfill goes on with it; --restart forgets it",
+			"a backfill of %s is unfinished, at %s", was, instant.Stamp(c.Cursor))
+	}
+	// A clock that went back since then must not take the watermark into the future.
+	c.PassTo = instant.Later(instant.Earlier(c.PassTo, s.at.horizon.At), c.Cursor)
+	p.checkpoint, p.Resumed, p.asked = c, true, c.Asked
+	// Should the server have lost the watermark's last steps, the walk goes back with it.
+	p.From, p.To, p.Cursor, p.Done, p.Total = c.PassFrom, c.PassTo, c.Cursor, c.Done, c.Total
+	return true, nil
+}
+
+// begin has the plan begin a pass.
+func (s *survey) begin(ctx context.Context, p *BackfillPlan, o BackfillOptions, begin time.Time) error {
+	p.From, p.Cursor = begin, begin
+	if !p.Watermark.Before(begin) {
 		return nil
+	}
+	if err := s.partial(ctx, p, o, begin); err != nil {
+		return err
+	}
+	if p.GivesUp == nil { // nothing lies between: the walk covers it as it comes
+		p.From, p.Cursor = p.Watermark, p.Watermark
+	}
+	return nil
+}
+
+// partial finds out what the watermark would pass over.
+func (s *survey) partial(ctx context.Context, p *BackfillPlan, o BackfillOptions, begin time.Time) error {
+	var skipped int64
+	var oldest *time.Time
+	err := s.db.read(ctx, func(tx pgx.Tx) error {
+		defer pg.ReadsWholeTable(tx.Conn())()
+		return tx.QueryRow(ctx, statement("count_skipped"), p.Watermark, begin).Scan(&skipped, &oldest)
 	})
 	if err != nil {
-		return plan{}, fmt.Errorf("planning a moment: %w", err)
+		return s.db.explain(fmt.Errorf("counting what would be left out: %w", err))
 	}
-	out.slices = append(out.slices, s)
-	return out, nil
+	if skipped == 0 {
+		return nil
+	}
+	if !o.ForcePartial {
+		return problem.New(problem.Usage, "leave the limit away to roll up all of it, or give it up for good with --force-partial",
+			"beginning at %s would leave %s usage rows since %s out for good", begin.Format("2006-01-02"), report.Count(skipped), oldest.UTC().Format("January 2006"))
+	}
+	p.GivesUp = &ledger.GivenUp{Before: begin, Events: skipped, At: s.at.horizon.Now}
+	return nil
 }
 
-// resize returns the size for the next slice: at most twice as much, at once
-// less, aiming at the target duration.
-func resize(size int, took, target time.Duration, full bool) int {
-	factor := 2.0
-	if took > 0 {
-		factor = min(factor, float64(target)/float64(took))
+// count counts what the plan has to do.
+func (s *survey) count(ctx context.Context, p *BackfillPlan) error {
+	err := s.db.read(ctx, func(tx pgx.Tx) (err error) {
+		defer pg.ReadsWholeTable(tx.Conn())()
+		p.Months, err = s.engine.CountMonths(ctx, tx, p.From, p.Cursor, p.To)
+		return err
+	})
+	if err != nil {
+		return s.db.explain(fmt.Errorf("counting usage rows: %w", err))
 	}
-	if factor > 1 && !full {
-		return size // a slice that ended early tells nothing of a larger one
+	p.Total, p.uncounted = p.Done, false
+	for _, m := range p.Months {
+		p.Total += m.Rows
 	}
-	return min(ceilSize, max(floorSize, int(float64(size)*factor)))
+	return nil
 }

@@ -11,7 +11,8 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
-	"github.com/multica-rollup/multica-rollup/internal/rollup"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
 )
 
 // node is one node of EXPLAIN (ANALYZE, FORMAT JSON).
@@ -106,16 +107,21 @@ func TestASliceReadsWhatItTouchesAndNothingElse(t *testing.T) {
 			if total := get[float64](t, db.Conn, "select count(*) from task_usage"); most > total/10 {
 				t.Fatalf("the slice touches hours with %.0f of %.0f rows: no fair test", most, total)
 			}
+			p, err := pipeline.Inspect(t.Context(), db.Conn, pipeline.Shipped())
+			if err != nil {
+				t.Fatal(err)
+			}
+			columns := p.Columns
 			floor := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
-			readsLittle(t, "slice", explain(t, db.Conn, rollup.Statement("slice", true), from, end, from, nil), most)
-			readsLittle(t, "plan", explain(t, db.Conn, rollup.Statement("plan_events", true), from, end, 20_000, from, 20_000, false), most)
+			readsLittle(t, "slice", explain(t, db.Conn, engine.Statement("slice", columns), from, end, from, nil), most)
+			readsLittle(t, "plan", explain(t, db.Conn, engine.Statement("plan_events", columns), from, end, 20_000, from, 20_000, false), most)
 			exec(t, db.Conn, `insert into task_usage_hourly_dirty (bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model)
 				select distinct date_trunc('hour', u.created_at, 'UTC'), a.workspace_id, q.runtime_id, q.agent_id, i.project_id, u.provider, u.model
 				from task_usage u join agent_task_queue q on q.id = u.task_id join agent a on a.id = q.agent_id left join issue i on i.id = q.issue_id
 				where u.created_at >= $1 and u.created_at < $2 and q.runtime_id is not null`, from, end)
-			readsLittle(t, "queue's plan", explain(t, db.Conn, rollup.Statement("plan_drain", true), floor, 2000, 20_000), most)
+			readsLittle(t, "queue's plan", explain(t, db.Conn, engine.Statement("plan_drain", columns), floor, 2000, 20_000), most)
 			ctids := get[[]string](t, db.Conn, "select array_agg(ctid::text) from task_usage_hourly_dirty")
-			readsLittle(t, "queue", explain(t, db.Conn, rollup.Statement("drain", true), ctids), most)
+			readsLittle(t, "queue", explain(t, db.Conn, engine.Statement("drain", columns), ctids), most)
 		})
 	}
 }

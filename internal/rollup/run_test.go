@@ -39,6 +39,7 @@ func TestALockThatIsAlwaysWantedByOthersIsNoFailureOfTheFunctionEngine(t *testin
 	db := labtest.New(t, lab.Gen272)
 	seed(t, db.Conn, lab.Typical(7, 300))
 	a := newAgent(t, db, "function")
+	a.opts.LockPatience = 2 * time.Second // all of which is waited out
 	w := a.walker()
 	ctx, stop := context.WithCancel(context.Background())
 	var others sync.WaitGroup

@@ -18,7 +18,9 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func query(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
+var statements = sqltext.Embedded(sqlFiles)
+
+func query(name string) string { return statements.Text(name, nil) }
 
 // PgCron is the kind that package pgcron administers.
 const PgCron = "pg_cron"

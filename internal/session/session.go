@@ -29,7 +29,7 @@ const (
 
 // Options say how to open a session and how long to hold on to it.
 type Options struct {
-	Known     pipeline.Fingerprints
+	Known     pipeline.Known
 	StateDir  string        // as configured; "" means the default
 	Reconnect time.Duration // how long a lost database is waited for
 	Log       *slog.Logger

@@ -1,42 +1,63 @@
-// Package sqltext gives access to the SQL statements that packages embed: one
-// file a statement, in the folder sql.
+// Package sqltext gives access to the SQL statements that packages embed: one file a statement, in the
+// folder sql, and in sql/part what several statements share. The files are templates of text/template,
+// so that the columns of a generation come from one list instead of being written in each statement.
 package sqltext
 
 import (
-	"embed"
+	"errors"
+	"io/fs"
+	"path"
 	"strings"
+	"sync"
+	"text/template"
 )
 
-// Files are the statements of one package, embedded by //go:embed sql.
-type Files struct{ FS embed.FS }
+// Statements are the statements of one package.
+type Statements struct{ load func() *template.Template }
 
-// Statement returns the statement of this name, with all of its lines. It
-// panics where there is none: names are constants of the package that embeds.
-func (f Files) Statement(name string) string { return f.For(name, true) }
-
-// For returns the statement for a database with or without the cost columns of
-// migration 213: without, lines that end in "-- 213" are left out. A line
-// "-- include NAME" stands for the file sql/part/NAME.sql, which several
-// statements share. It panics as Statement does.
-func (f Files) For(name string, costs bool) string {
-	var out strings.Builder
-	f.write(&out, name, costs)
-	return out.String()
+// Embedded returns the statements of files, embedded by //go:embed sql. In them {{template "NAME" .}}
+// stands for sql/part/NAME.sql, or for part/NAME.sql of one of the shared file systems. They are parsed
+// when the first is asked for.
+func Embedded(files fs.FS, shared ...fs.FS) Statements {
+	return Statements{load: sync.OnceValue(func() *template.Template {
+		all := template.New("").Option("missingkey=error")
+		for _, from := range append([]fs.FS{files}, shared...) {
+			for _, pattern := range []string{"sql/*.sql", "sql/part/*.sql", "part/*.sql"} {
+				add(all, from, pattern)
+			}
+		}
+		return all
+	})}
 }
 
-func (f Files) write(out *strings.Builder, name string, costs bool) {
-	b, err := f.FS.ReadFile("sql/" + name + ".sql")
+func add(all *template.Template, from fs.FS, pattern string) {
+	names, err := fs.Glob(from, pattern)
 	if err != nil {
 		panic(err)
 	}
-	for line := range strings.Lines(string(b)) {
-		text := strings.TrimRight(line, "\n")
-		if part, ok := strings.CutPrefix(text, "-- include "); ok {
-			f.write(out, "part/"+part, costs)
-			continue
+	for _, name := range names {
+		text, err := fs.ReadFile(from, name)
+		if err != nil {
+			panic(err)
 		}
-		if costs || !strings.HasSuffix(text, "-- 213") {
-			out.WriteString(line)
+		short := strings.TrimSuffix(path.Base(name), ".sql")
+		if all.Lookup(short) != nil {
+			panic(errors.New("two statements are named " + short))
 		}
+		template.Must(all.New(short).Parse(string(text)))
 	}
+}
+
+// Text returns a statement, made with the columns or whatever else its file asks for. It panics where
+// there is no such statement or data lacks something: both are constants of the package that embeds.
+func (s Statements) Text(name string, data any) string {
+	t := s.load().Lookup(name)
+	if t == nil {
+		panic(errors.New("no statement " + name))
+	}
+	var out strings.Builder
+	if err := t.Execute(&out, data); err != nil {
+		panic(err)
+	}
+	return out.String()
 }

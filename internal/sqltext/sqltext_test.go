@@ -1,32 +1,36 @@
 package sqltext_test
 
 import (
-	"embed"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 )
 
-//go:embed sql
-var files embed.FS
+func file(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 
-func TestPartsAreIncludedAndMarkedLinesLeftOut(t *testing.T) {
-	f := sqltext.Files{FS: files}
-	with, without := f.Statement("sample"), f.For("sample", false)
-	if with != "select a,\n       b, -- 213\n       c\nfrom t -- 213 is a number\n" {
-		t.Errorf("with the cost columns:\n%s", with)
-	}
-	if without != "select a,\n       c\nfrom t -- 213 is a number\n" {
-		t.Errorf("without the cost columns:\n%s", without)
+var statements = sqltext.Embedded(fstest.MapFS{
+	"sql/sample.sql":    file("select {{.}},\n{{template \"own\" .}}{{template \"everywhere\"}}from t\n"),
+	"sql/part/own.sql":  file("  own.{{.}},\n"),
+	"sql/part/gone.sql": file("{{.Missing}}"),
+}, fstest.MapFS{"part/everywhere.sql": file("  1\n")})
+
+func TestPartsOfThePackageAndSharedOnesAreIncluded(t *testing.T) {
+	if got, want := statements.Text("sample", "a"), "select a,\n  own.a,\n  1\nfrom t\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func TestAnUnknownNamePanics(t *testing.T) {
-	defer func() {
-		if r := recover(); r == nil || !strings.Contains(r.(error).Error(), "absent") {
-			t.Errorf("recovered %v, want the name of the file", r)
-		}
-	}()
-	sqltext.Files{FS: files}.Statement("absent")
+func TestAnUnknownNameAndMissingDataPanic(t *testing.T) {
+	for name, wants := range map[string]string{"absent": "absent", "gone": "Missing"} {
+		func() {
+			defer func() {
+				if r := recover(); r == nil || !strings.Contains(r.(error).Error(), wants) {
+					t.Errorf("%s: recovered %v, want an error that names %s", name, r, wants)
+				}
+			}()
+			statements.Text(name, map[string]string{})
+		}()
+	}
 }

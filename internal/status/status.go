@@ -5,7 +5,6 @@ package status
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,9 +14,8 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
-	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/rollup"
+	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
 	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 	"github.com/multica-rollup/multica-rollup/internal/state"
@@ -27,7 +25,9 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func statement(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
+var statements = sqltext.Embedded(sqlFiles)
+
+func statement(name string) string { return statements.Text(name, nil) }
 
 const (
 	// countBound is where counting stops: beyond, the number says no more.
@@ -42,7 +42,7 @@ const (
 // Options say what is looked at.
 type Options struct {
 	Connector *pg.Connector
-	Known     pipeline.Fingerprints
+	Known     pipeline.Known
 	// Schedulers are the kinds that there may be inside the database.
 	Schedulers []scheduler.Kind
 	Engine     string // as configured: auto, set or function
@@ -107,12 +107,12 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 
 // describe notes what the database is and which engine a run would use.
 func describe(s *report.Status, p *pipeline.Pipeline, wanted string) error {
-	engine, reason, err := rollup.Choose(wanted, p)
+	chosen, reason, err := engine.Choose(wanted, p)
 	if err != nil {
 		return err
 	}
 	s.Database, s.Generation = p.Database, string(p.Generation)
-	s.Engine, s.EngineReason = engine.Name(), reason
+	s.Engine, s.EngineReason = chosen.Name(), reason
 	return nil
 }
 
@@ -149,16 +149,12 @@ func schedulers(ctx context.Context, conn *pgx.Conn, p *pipeline.Pipeline, o Opt
 
 // ask reads everything that changes from run to run.
 func ask(ctx context.Context, q pg.Querier, p *pipeline.Pipeline, s *report.Status) error {
-	var started, finished *time.Time
-	err := q.QueryRow(ctx, statement("state")).Scan(&s.Watermark, &started, &finished, &s.LastRun.Rows, &s.LastRun.Error, &s.At)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return problem.New(problem.Config, "insert into task_usage_hourly_rollup_state (id) values (1)",
-			"the state row of database %q is missing: task_usage_hourly_rollup_state has no id = 1", p.Database)
-	}
+	row, err := pipeline.ReadState(ctx, q, p.Database)
 	if err != nil {
-		return fmt.Errorf("reading the state row: %w", err)
+		return err
 	}
-	s.LastRun.Started, s.LastRun.Finished = orZero(started), orZero(finished)
+	s.Watermark, s.At = row.Watermark, row.Now
+	s.LastRun.Started, s.LastRun.Finished, s.LastRun.Rows, s.LastRun.Error = row.Started, row.Finished, row.Rows, row.Error
 	if s.Guard, err = pipeline.ReadGuard(ctx, q, p); err != nil {
 		return err
 	}

@@ -43,4 +43,6 @@ type reading struct {
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func statement(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
+var statements = sqltext.Embedded(sqlFiles)
+
+func statement(name string) string { return statements.Text(name, nil) }

@@ -21,6 +21,8 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
+var statements = sqltext.Embedded(sqlFiles, pipeline.Parts)
+
 // lockTimeout is how long a migration that has a table locked is waited for.
 const lockTimeout = 5 * time.Second
 
@@ -31,7 +33,7 @@ const silence = time.Minute
 // Options say where usage is read.
 type Options struct {
 	Connector        *pg.Connector
-	Known            pipeline.Fingerprints
+	Known            pipeline.Known
 	StatementTimeout time.Duration // for each statement
 }
 
@@ -89,8 +91,10 @@ func Read(ctx context.Context, o Options, q Query) (*Report, error) {
 
 // statement returns an embedded statement on the pipeline's schema.
 func (r *reader) statement(name string) string {
-	text := sqltext.Files{FS: sqlFiles}.For(name, r.report.Costs)
-	return strings.ReplaceAll(text, ":schema", pgx.Identifier{r.schema}.Sanitize())
+	return statements.Text(name, struct {
+		Schema string
+		Costs  bool
+	}{pgx.Identifier{r.schema}.Sanitize(), r.report.Costs})
 }
 
 // bounds are what interval.sql returns of the interval's ends.
@@ -144,8 +148,7 @@ func (r *reader) interval(ctx context.Context, p *pipeline.Pipeline) (b bounds, 
 	var today string
 	err = r.tx.QueryRow(ctx, r.statement("clock"), rep.Timezone).Scan(&today, &rep.Watermark, &rep.WatermarkLocal)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return b, problem.New(problem.Config, "insert into task_usage_hourly_rollup_state (id) values (1)",
-			"the state row of database %q is missing: task_usage_hourly_rollup_state has no id = 1", p.Database)
+		return b, pipeline.NoStateRow(p.Database)
 	}
 	if err != nil {
 		return b, fmt.Errorf("reading the state row: %w", err)

@@ -13,7 +13,8 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/rollup"
+	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
+	"github.com/multica-rollup/multica-rollup/internal/sizing"
 )
 
 // Comparing is the phase of a comparison of the engines.
@@ -27,8 +28,8 @@ const (
 	queueKeys       = 5_000 // queue rows that a window may take with it
 	engineStatement = 4 * time.Second
 	engineLock      = 500 * time.Millisecond
-	engineTries     = 20
-	namedRows       = 5 // differing rows named for each window
+	enginePatience  = 20 * time.Second // for others that hold the locks
+	namedRows       = 5                // differing rows named for each window
 )
 
 // EngineReport is the outcome of a comparison of the two engines.
@@ -71,11 +72,6 @@ type RowDifference struct {
 	Function string `json:"function"`
 }
 
-// drainer is the set engine's way of working off the queue.
-type drainer interface {
-	Drain(ctx context.Context, tx pgx.Tx, from, to time.Time, limit int) (rollup.Result, time.Time, error)
-}
-
 // Engines has both engines roll up the same sample of windows and compares what
 // they wrote: recent ones, random ones of history, and the queue. The rows are
 // spoiled before, so that both have to write them; all of it is rolled back.
@@ -93,7 +89,7 @@ func (v *Verifier) Engines(ctx context.Context) (*EngineReport, error) {
 		SchemaVersion: SchemaVersion, Equal: true, Target: v.connector.Target(), Database: v.pipe.Database,
 		Generation: string(v.pipe.Generation), Windows: []EngineWindow{},
 	}
-	s := &sampler{v: v, set: set, function: function, events: windowEvents, r: r}
+	s := &sampler{v: v, set: set, function: function, events: sizing.Fixed(windowEvents, windowFloor), r: r}
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
@@ -109,7 +105,7 @@ func (v *Verifier) Engines(ctx context.Context) (*EngineReport, error) {
 	return r, nil
 }
 
-func (v *Verifier) bothEngines() (set, function rollup.Engine, err error) {
+func (v *Verifier) bothEngines() (set, function engine.Engine, err error) {
 	if v.pipe.Standby {
 		return nil, nil, problem.New(problem.Unreachable, "name the primary in the DSN, or all servers with target_session_attrs=read-write",
 			"%s is a read-only standby: the engines have to write to be compared", v.connector.Target())
@@ -118,15 +114,12 @@ func (v *Verifier) bothEngines() (set, function rollup.Engine, err error) {
 		return nil, nil, problem.New(problem.Config, "nothing is wrong with that: run uses the database's own function here",
 			"the set engine does not know this database, so there is nothing to compare: %s", strings.Join(v.pipe.Obstacles, "; "))
 	}
-	if set, _, err = rollup.Choose("set", v.pipe); err != nil {
+	if set, _, err = engine.Choose("set", v.pipe); err != nil {
 		return nil, nil, err
 	}
-	function, _, err = rollup.Choose("function", v.pipe)
+	function, _, err = engine.Choose("function", v.pipe)
 	return set, function, err
 }
-
-// errLocked: another holds lock 4246.
-var errLocked = errors.New("another session holds lock 4246")
 
 // errUndone ends a transaction that must leave nothing behind.
 var errUndone = errors.New("rolled back on purpose")
@@ -141,8 +134,12 @@ func (s *sampler) compareWindow(ctx context.Context, w *EngineWindow) error {
 	}
 	err := v.inTx(ctx, settings, func(tx pgx.Tx) error {
 		// Not waited for: the snapshot would be older than the lock.
-		if got, err := pg.TryLock(ctx, tx); err != nil || !got {
-			return errors.Join(err, errLocked)
+		got, err := pg.TryLock(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if !got {
+			return pg.ErrLockTaken
 		}
 		keys, err := s.keys(ctx, tx, w)
 		if err != nil {
@@ -152,12 +149,12 @@ func (s *sampler) compareWindow(ctx context.Context, w *EngineWindow) error {
 		if err := s.mend(ctx, tx, w, keys); err != nil {
 			return err
 		}
-		bySet, took, err := s.attempt(ctx, tx, w, keys, s.rollBySet)
+		bySet, took, err := s.attempt(ctx, tx, w, keys, s.set)
 		if err != nil {
 			return err
 		}
 		w.SetSeconds = took.Seconds()
-		byFunction, took, err := s.attempt(ctx, tx, w, keys, s.rollByFunction)
+		byFunction, took, err := s.attempt(ctx, tx, w, keys, s.function)
 		if err != nil {
 			return err
 		}
@@ -180,7 +177,7 @@ func (s *sampler) mend(ctx context.Context, tx pgx.Tx, w *EngineWindow, keys []K
 	if len(hours) == 0 {
 		return nil
 	}
-	_, err := s.set.Roll(ctx, tx, rollup.Slice{From: w.From, To: w.To, Pass: rollup.Pass{Start: w.From, End: w.To}, Hours: hours})
+	_, err := s.set.Roll(ctx, tx, engine.Slice{From: w.From, To: w.To, Pass: engine.Pass{Start: w.From, End: w.To}, Hours: hours})
 	return err
 }
 
@@ -191,7 +188,7 @@ type outcome struct {
 }
 
 // attempt spoils the rows of the keys, has an engine roll them up, reads them, and takes it all back.
-func (s *sampler) attempt(ctx context.Context, tx pgx.Tx, w *EngineWindow, keys []Key, roll func(context.Context, pgx.Tx, *EngineWindow) error) (o outcome, took time.Duration, err error) {
+func (s *sampler) attempt(ctx context.Context, tx pgx.Tx, w *EngineWindow, keys []Key, e engine.Engine) (o outcome, took time.Duration, err error) {
 	point, err := tx.Begin(ctx)
 	if err != nil {
 		return o, 0, fmt.Errorf("setting a savepoint: %w", err)
@@ -208,7 +205,7 @@ func (s *sampler) attempt(ctx context.Context, tx pgx.Tx, w *EngineWindow, keys 
 		return o, 0, err
 	}
 	started := time.Now()
-	if err := roll(ctx, point, w); err != nil {
+	if err := roll(ctx, point, e, w); err != nil {
 		return o, 0, err
 	}
 	took = time.Since(started)
@@ -220,7 +217,7 @@ func (s *sampler) attempt(ctx context.Context, tx pgx.Tx, w *EngineWindow, keys 
 	hours, _ := arrays(keys)
 	var n, queued int64
 	var sum string
-	if err := point.QueryRow(ctx, statement("engine_sum", false), distinct(hours)).Scan(&n, &sum, &queued); err != nil {
+	if err := point.QueryRow(ctx, statement("engine_sum"), distinct(hours)).Scan(&n, &sum, &queued); err != nil {
 		return o, 0, fmt.Errorf("reading what an engine wrote: %w", err)
 	}
 	o.sum = fmt.Sprintf("%d rows in these hours with checksum %s, %d keys queued", n, sum, queued)
@@ -241,7 +238,7 @@ func spoil(ctx context.Context, tx pgx.Tx, keys []Key) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, statement("engine_spoil", false), gone, wrong); err != nil {
+	if _, err := tx.Exec(ctx, statement("engine_spoil"), gone, wrong); err != nil {
 		return fmt.Errorf("spoiling hourly rows: %w", err)
 	}
 	return nil
@@ -249,7 +246,7 @@ func spoil(ctx context.Context, tx pgx.Tx, keys []Key) error {
 
 func eachRow(ctx context.Context, tx pgx.Tx, keys []Key, do func(place int64, ctid, row string)) error {
 	hours, texts := arrays(keys)
-	rows, err := tx.Query(ctx, statement("engine_rows", false), hours, texts[0], texts[1], texts[2], texts[3], texts[4], texts[5])
+	rows, err := tx.Query(ctx, statement("engine_rows"), hours, texts[0], texts[1], texts[2], texts[3], texts[4], texts[5])
 	if err != nil {
 		return fmt.Errorf("reading hourly rows: %w", err)
 	}
@@ -281,18 +278,12 @@ func differences(bySet, byFunction outcome, keys int) []RowDifference {
 	return list
 }
 
-// rollBySet works off the queue or rolls up a window with our own SQL.
-func (s *sampler) rollBySet(ctx context.Context, tx pgx.Tx, w *EngineWindow) error {
-	if w.Kind != kindQueue {
-		_, err := s.set.Roll(ctx, tx, rollup.Slice{From: w.From, To: w.To, Pass: rollup.Pass{Start: w.From, End: w.To}})
-		return err
+// roll has an engine work off the queue or roll up a window.
+func roll(ctx context.Context, tx pgx.Tx, e engine.Engine, w *EngineWindow) (err error) {
+	if w.Kind == kindQueue {
+		_, err = e.RollQueue(ctx, tx, w.To, queueKeys)
+	} else {
+		_, err = e.Roll(ctx, tx, engine.Slice{From: w.From, To: w.To, Pass: engine.Pass{Start: w.From, End: w.To}})
 	}
-	_, _, err := s.set.(drainer).Drain(ctx, tx, earliest, latest, queueKeys)
-	return err
-}
-
-// rollByFunction has the database's function do the same.
-func (s *sampler) rollByFunction(ctx context.Context, tx pgx.Tx, w *EngineWindow) error {
-	_, err := s.function.Roll(ctx, tx, rollup.Slice{From: w.From, To: w.To})
 	return err
 }

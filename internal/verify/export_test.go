@@ -1,4 +1,4 @@
 package verify
 
 // Statement gives tests the embedded statements.
-var Statement = statement
+var Statement = statements.Text

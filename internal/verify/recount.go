@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/multica-rollup/multica-rollup/internal/instant"
 	"github.com/multica-rollup/multica-rollup/internal/pause"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
@@ -32,8 +33,8 @@ const countersKept = 1000
 // chunkTarget is how long one chunk's snapshot should live: vacuum goes on behind it.
 const chunkTarget = time.Second
 
-// lockTries bounds how often a chunk waits for a lock on the tables themselves: a migration is at work.
-const lockTries = 30
+// tableLockPatience is how long a chunk waits for a lock on the tables themselves: a migration is at work.
+const tableLockPatience = time.Minute
 
 // The earliest and the latest bucket hour.
 var (
@@ -67,15 +68,13 @@ func (v *Verifier) sweep(ctx context.Context, cursor time.Time, each func(*chunk
 		}
 		started := time.Now()
 		c, err := v.patiently(ctx, []span{s})
-		if pg.SQLState(err) == pg.StateQueryCanceled && v.size > floorSize {
-			v.size = max(floorSize, v.size/4)
+		if pg.SQLState(err) == pg.StateQueryCanceled && v.size.Cut(4) {
 			continue
 		}
 		if err != nil {
 			return v.tooSlow(err, s)
 		}
-		factor := min(2, float64(chunkTarget)/float64(time.Since(started)+1))
-		v.size = min(ceilSize, max(floorSize, int(float64(v.size)*factor)))
+		v.size.Took(time.Since(started), true)
 		if err := each(c); err != nil {
 			return err
 		}
@@ -100,21 +99,27 @@ func (v *Verifier) look(ctx context.Context, spans []span, each func(*chunk) err
 }
 
 // patiently compares some hours, waiting for who locks the tables themselves.
-func (v *Verifier) patiently(ctx context.Context, spans []span) (*chunk, error) {
-	for try := 1; ; try++ {
-		c, err := v.compare(ctx, spans)
-		switch {
-		case err == nil:
-			return c, nil
-		case ctx.Err() != nil:
-			return nil, fmt.Errorf("interrupted: %w", ctx.Err())
-		case pg.SQLState(err) != pg.StateLockNotAvailable || try == lockTries:
-			return nil, err
+func (v *Verifier) patiently(ctx context.Context, spans []span) (c *chunk, err error) {
+	err = v.waiting(ctx, tableLockPatience, time.Second, func() (err error) {
+		c, err = v.compare(ctx, spans)
+		return err
+	})
+	return c, err
+}
+
+// waiting repeats a whole transaction, with a pause between, while others are in its way: the last refusal is
+// returned when the patience is over.
+func (v *Verifier) waiting(ctx context.Context, patience, between time.Duration, try func() error) error {
+	err := pg.WaitForLock(try, func(waited time.Duration, refusal error) error {
+		if waited >= patience {
+			return refusal
 		}
-		if err := pause.For(ctx, time.Second); err != nil {
-			return nil, err
-		}
+		return pause.For(ctx, between)
+	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %w", ctx.Err())
 	}
+	return err
 }
 
 // tooSlow words a statement timeout that nothing can be done about here, and explains every other error.
@@ -130,15 +135,15 @@ func (v *Verifier) tooSlow(err error, s span) error {
 // rows of either side; an empty one where nothing is left.
 func (v *Verifier) plan(ctx context.Context, cursor time.Time) (span, error) {
 	var first, nth *time.Time
-	if err := v.row(ctx, []any{&first, &nth}, statement("plan", false), cursor, v.size); err != nil {
+	if err := v.row(ctx, []any{&first, &nth}, statement("plan"), cursor, v.size.Rows()); err != nil {
 		return span{}, fmt.Errorf("planning a chunk: %w", err)
 	}
 	if first == nil {
 		return span{}, nil
 	}
-	s := span{from: later(first.UTC(), cursor), to: latest}
+	s := span{from: instant.Later(first.UTC(), cursor), to: latest}
 	if nth != nil {
-		s.to = later(nth.UTC(), s.from.Add(time.Hour))
+		s.to = instant.Later(nth.UTC(), s.from.Add(time.Hour))
 	}
 	return s, nil
 }
@@ -163,7 +168,7 @@ func (v *Verifier) compare(ctx context.Context, spans []span) (*chunk, error) {
 		if _, err := tx.Exec(ctx, "set local work_mem = '32MB'"); err != nil {
 			return err // the default would put a chunk's hashes on disk
 		}
-		rows, err := tx.Query(ctx, statement("compare", v.pipe.HasCosts()), from, to, why.from, why.to, why.givenUpBefore)
+		rows, err := tx.Query(ctx, statements.Text("compare", v.pipe.Columns), from, to, why.from, why.to, why.givenUpBefore)
 		if err != nil {
 			return err
 		}
@@ -183,7 +188,7 @@ func (v *Verifier) compare(ctx context.Context, spans []span) (*chunk, error) {
 			}
 			d.Hour, d.Counters = hour.UTC(), nil
 			if len(c.wrong) < v.opts.List+countersKept {
-				d.Counters = counters(hourly, raw)
+				d.Counters = counters(v.pipe.Columns.Names(), hourly, raw)
 			}
 			c.wrong = append(c.wrong, d)
 			return nil
@@ -213,11 +218,4 @@ func (v *Verifier) estimate(ctx context.Context, from time.Time) int64 {
 		return 0
 	}
 	return int64(plans[0].Plan.Rows)
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -9,8 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
-	"github.com/multica-rollup/multica-rollup/internal/pause"
-	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
 )
@@ -18,8 +16,8 @@ import (
 const (
 	// queueBatch is how many keys are queued in one transaction.
 	queueBatch = 2_000
-	// queueTries bounds how often a batch is repeated after it lost to a concurrent transaction.
-	queueTries = 5
+	// queuePause is before a batch that lost to a concurrent transaction is repeated.
+	queuePause = 300 * time.Millisecond
 	// latestDating keeps queued keys well off the seven days after which others prune the queue.
 	latestDating = 5 * 24 * time.Hour
 )
@@ -47,9 +45,9 @@ func (rc *recount) queue(ctx context.Context, wrong []Difference) error {
 		}
 		hours, texts := arrays(keys)
 		var queued int64
-		err := v.retried(ctx, func() error {
+		err := v.waiting(ctx, v.opts.LockPatience, queuePause, func() error {
 			return v.inTx(ctx, v.settings(), func(tx pgx.Tx) error {
-				tag, err := tx.Exec(ctx, statement("enqueue", false), hours,
+				tag, err := tx.Exec(ctx, statement("enqueue"), hours,
 					texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], v.dating().Seconds())
 				queued = tag.RowsAffected()
 				return err
@@ -61,23 +59,6 @@ func (rc *recount) queue(ctx context.Context, wrong []Difference) error {
 		rc.r.Repair.Queued += queued
 	}
 	return nil
-}
-
-// retried repeats a whole transaction that lost to a concurrent one.
-func (v *Verifier) retried(ctx context.Context, step func() error) error {
-	for try := 1; ; try++ {
-		err := step()
-		switch pg.SQLState(err) {
-		case pg.StateDeadlockDetected, pg.StateLockNotAvailable, pg.StateSerializationFailure:
-			if try < queueTries {
-				if err := pause.For(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
-					return err
-				}
-				continue
-			}
-		}
-		return err
-	}
 }
 
 // repair has what was queued rolled up by a tick, and recounts those hours.

@@ -140,14 +140,8 @@ type Counter struct {
 	Raw    *int64 `json:"raw"`
 }
 
-// columns are the counters in the order of compare.sql; the last five came with 213.
-var columns = [...]string{
-	"input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "task_count", "event_count",
-	"cost_usd_ticks", "uncosted_input_tokens", "uncosted_output_tokens", "uncosted_cache_read_tokens", "uncosted_cache_write_tokens",
-}
-
-// counters pairs both sides' values and leaves out those that agree.
-func counters(hourly, raw []*int64) []Counter {
+// counters pairs both sides' values, in the order of names, and leaves out those that agree.
+func counters(names []string, hourly, raw []*int64) []Counter {
 	var list []Counter
 	at := func(side []*int64, i int) *int64 {
 		if i < len(side) {
@@ -155,7 +149,7 @@ func counters(hourly, raw []*int64) []Counter {
 		}
 		return nil
 	}
-	for i, name := range columns {
+	for i, name := range names {
 		h, r := at(hourly, i), at(raw, i)
 		if (h == nil) == (r == nil) && (h == nil || *h == *r) {
 			continue

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,10 +9,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/multica-rollup/multica-rollup/internal/pause"
+	"github.com/multica-rollup/multica-rollup/internal/instant"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/report"
-	"github.com/multica-rollup/multica-rollup/internal/rollup"
+	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
+	"github.com/multica-rollup/multica-rollup/internal/sizing"
 )
 
 // The kinds of windows.
@@ -26,15 +26,15 @@ const (
 // sampler chooses windows and has them compared.
 type sampler struct {
 	v             *Verifier
-	set, function rollup.Engine
-	events        int // events aimed at for the next window
+	set, function engine.Engine
+	events        sizing.Size // events aimed at for the next window
 	r             *EngineReport
 }
 
 // run compares the queue, the last events, and random windows of history.
 func (s *sampler) run(ctx context.Context) error {
 	var oldest, newest, recent *time.Time
-	err := s.v.row(ctx, []any{&oldest, &newest, &recent}, statement("engine_span", false), s.events)
+	err := s.v.row(ctx, []any{&oldest, &newest, &recent}, statement("engine_span"), s.events.Rows())
 	if err != nil {
 		return s.v.explain(fmt.Errorf("reading the span of raw usage: %w", err))
 	}
@@ -73,7 +73,7 @@ func (s *sampler) next(ctx context.Context, kind string, at time.Time) error {
 	for {
 		w := EngineWindow{Kind: kind}
 		var first, after *time.Time
-		if err := s.v.row(ctx, []any{&first, &after}, statement("engine_next", false), at, s.events); err != nil {
+		if err := s.v.row(ctx, []any{&first, &after}, statement("engine_next"), at, s.events.Rows()); err != nil {
 			return s.v.explain(fmt.Errorf("choosing a window: %w", err))
 		}
 		if first == nil {
@@ -82,14 +82,14 @@ func (s *sampler) next(ctx context.Context, kind string, at time.Time) error {
 		w.From = first.UTC()
 		switch {
 		case after == nil:
-			w.To = later(s.v.now, w.From).Add(time.Microsecond).UTC()
+			w.To = instant.Later(s.v.now, w.From).Add(time.Microsecond).UTC()
 		case after.After(*first):
 			w.To = after.UTC()
 		default:
 			w.To = w.From.Add(time.Microsecond)
 		}
 		var queued int64
-		if err := s.v.row(ctx, []any{&w.Events, &queued}, statement("engine_count", false), w.From, w.To, momentEvents+1); err != nil {
+		if err := s.v.row(ctx, []any{&w.Events, &queued}, statement("engine_count"), w.From, w.To, momentEvents+1); err != nil {
 			return s.v.explain(fmt.Errorf("choosing a window: %w", err))
 		}
 		if w.Events > momentEvents {
@@ -101,11 +101,10 @@ func (s *sampler) next(ctx context.Context, kind string, at time.Time) error {
 			return nil
 		}
 		err := s.window(ctx, w)
-		if pg.SQLState(err) == pg.StateQueryCanceled && s.events > windowFloor && w.Events > windowFloor {
-			s.events = max(windowFloor, min(s.events, int(w.Events))/4)
-			continue
-		}
 		if pg.SQLState(err) == pg.StateQueryCanceled {
+			if s.events.Cap(int(w.Events)); s.events.Cut(4) {
+				continue
+			}
 			s.skip("%s: an engine took longer than %s for %s events", report.Stamp(w.From), engineStatement, report.Count(w.Events))
 			return nil
 		}
@@ -116,36 +115,27 @@ func (s *sampler) next(ctx context.Context, kind string, at time.Time) error {
 // window compares one window, and tries again where others were faster. A
 // statement timeout is returned as it is.
 func (s *sampler) window(ctx context.Context, w EngineWindow) error {
-	for try := 1; ; try++ {
-		err := s.compareWindow(ctx, &w)
-		switch state := pg.SQLState(err); {
-		case err == nil:
-			s.r.Rows += w.Rows
-			s.r.Equal = s.r.Equal && len(w.Differences) == 0
-			s.r.Windows = append(s.r.Windows, w)
-			s.v.st.Rows = s.r.Rows
-			s.v.observe()
-			return nil
-		case ctx.Err() != nil:
-			return fmt.Errorf("interrupted: %w", ctx.Err())
-		case errors.Is(err, errLocked), state == pg.StateLockNotAvailable, state == pg.StateSerializationFailure, state == pg.StateDeadlockDetected:
-			if try == engineTries {
-				s.skip("%s: others held the roll-up's locks for too long", report.Stamp(w.From))
-				return nil
-			}
-		case state == pg.StateQueryCanceled:
-			if w.Kind == kindQueue {
-				s.skip("an engine took longer than %s for the queue's %s keys", engineStatement, report.Count(w.Events))
-				return nil
-			}
-			return err
-		default:
-			return s.v.explain(err)
-		}
-		if err := pause.For(ctx, engineLock); err != nil {
-			return err
-		}
+	err := s.v.waiting(ctx, enginePatience, engineLock, func() error { return s.compareWindow(ctx, &w) })
+	switch {
+	case err == nil:
+		s.r.Rows += w.Rows
+		s.r.Equal = s.r.Equal && len(w.Differences) == 0
+		s.r.Windows = append(s.r.Windows, w)
+		s.v.st.Rows = s.r.Rows
+		s.v.observe()
+		return nil
+	case ctx.Err() != nil:
+		return err
+	case pg.Contended(err):
+		s.skip("%s: others held the roll-up's locks for too long", report.Stamp(w.From))
+		return nil
+	case pg.SQLState(err) == pg.StateQueryCanceled && w.Kind == kindQueue:
+		s.skip("an engine took longer than %s for the queue's %s keys", engineStatement, report.Count(w.Events))
+		return nil
+	case pg.SQLState(err) == pg.StateQueryCanceled:
+		return err
 	}
+	return s.v.explain(err)
 }
 
 func (s *sampler) skip(format string, args ...any) {
@@ -157,9 +147,9 @@ func (s *sampler) keys(ctx context.Context, tx pgx.Tx, w *EngineWindow) ([]Key, 
 	var rows pgx.Rows
 	var err error
 	if w.Kind == kindQueue {
-		rows, err = tx.Query(ctx, statement("engine_keys_queue", false), queueKeys)
+		rows, err = tx.Query(ctx, statement("engine_keys_queue"), queueKeys)
 	} else {
-		rows, err = tx.Query(ctx, statement("engine_keys_window", false), w.From, w.To)
+		rows, err = tx.Query(ctx, statement("engine_keys_window"), w.From, w.To)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading a window's keys: %w", err)

@@ -3,12 +3,14 @@ package verify
 import (
 	"embed"
 
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 )
 
-//go:embed sql/*.sql
+//go:embed sql
 var sqlFiles embed.FS
 
-// statement returns an embedded statement. Lines that end in "-- 213" are left
-// out for databases without the cost columns.
-func statement(name string, costs bool) string { return sqltext.Files{FS: sqlFiles}.For(name, costs) }
+var statements = sqltext.Embedded(sqlFiles, pipeline.Parts)
+
+// statement returns an embedded statement that is the same for every generation.
+func statement(name string) string { return statements.Text(name, nil) }

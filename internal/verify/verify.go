@@ -20,6 +20,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/session"
+	"github.com/multica-rollup/multica-rollup/internal/sizing"
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
@@ -28,7 +29,7 @@ type Options struct {
 	Since     Since
 	Repair    bool
 	Engine    string // for the tick of a repair: auto, set or function
-	Known     pipeline.Fingerprints
+	Known     pipeline.Known
 	Walk      config.Walk
 	Reconnect time.Duration // how long a lost database is waited for
 	// LockPatience is how long the tick of a repair waits for lock 4246.
@@ -48,7 +49,7 @@ type Verifier struct {
 	session   *session.Session
 	pipe      *pipeline.Pipeline
 	store     *state.Store // nil where the state directory cannot be used
-	size      int          // rows aimed at for the next chunk
+	size      sizing.Size  // rows aimed at for the next chunk
 	now       time.Time    // the database's clock when the work began
 	st        *report.State
 	warnings  []string
@@ -57,7 +58,7 @@ type Verifier struct {
 // New returns a verifier. Nothing is connected yet.
 func New(connector *pg.Connector, opts Options) *Verifier {
 	return &Verifier{
-		opts: opts, connector: connector, size: firstSize,
+		opts: opts, connector: connector, size: sizing.New(firstSize, floorSize, ceilSize, chunkTarget),
 		session: session.New(connector, session.Options{
 			Known: opts.Known, StateDir: opts.StateDir, Reconnect: opts.Reconnect, Log: opts.Log,
 		}),
@@ -86,23 +87,24 @@ func (v *Verifier) open(ctx context.Context) error {
 	}
 	v.st.Database, v.st.Generation = v.pipe.Database, string(v.pipe.Generation)
 	v.openStore()
-	var mark time.Time
-	err = v.row(ctx, []any{&mark, &v.now}, "select least(greatest(watermark_at, '0002-01-01 00:00:00+00'), '9998-01-01 00:00:00+00'), clock_timestamp() from task_usage_hourly_rollup_state where id = 1")
-	if errors.Is(err, pgx.ErrNoRows) {
-		return problem.New(problem.Config, "insert into task_usage_hourly_rollup_state (id) values (1)",
-			"the state row of database %q is missing: task_usage_hourly_rollup_state has no id = 1", v.pipe.Database)
-	}
+	err = v.inTx(ctx, v.reads(), func(tx pgx.Tx) error {
+		row, err := pipeline.ReadState(ctx, tx, v.pipe.Database)
+		v.st.Watermark, v.now = row.Watermark, row.Now
+		return err
+	})
 	if err != nil {
 		return v.explain(err)
 	}
-	v.st.Watermark = mark
 	return nil
 }
 
 // row reads one row in a transaction of its own, on a new connection where the old one is lost.
 func (v *Verifier) row(ctx context.Context, into []any, sql string, args ...any) error {
-	settings := pg.TxSettings{ReadOnly: true, NoClientCheck: !v.pipe.ClientCheck}
-	return v.inTx(ctx, settings, func(tx pgx.Tx) error { return tx.QueryRow(ctx, sql, args...).Scan(into...) })
+	return v.inTx(ctx, v.reads(), func(tx pgx.Tx) error { return tx.QueryRow(ctx, sql, args...).Scan(into...) })
+}
+
+func (v *Verifier) reads() pg.TxSettings {
+	return pg.TxSettings{ReadOnly: true, NoClientCheck: !v.pipe.ClientCheck}
 }
 
 // inTx runs a whole transaction, once more where the connection is lost in it.

@@ -22,7 +22,9 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-func query(name string) string { return sqltext.Files{FS: sqlFiles}.Statement(name) }
+var statements = sqltext.Embedded(sqlFiles)
+
+func query(name string) string { return statements.Text(name, nil) }
 
 // JobName is what pgcron install calls its job. Where another database of the
 // server has a job of that name, "-" and the database's name follow.

@@ -3,8 +3,9 @@
 -- (updated_at) and (created_at) where updated_at is null serve it. Times are
 -- bounded, since they may be infinite; NULL where there is no usage, no state row.
 select case when n.at is not null then least(greatest(n.at, '0002-01-01 00:00:00+00'), '9998-01-01 00:00:00+00') end,
-       case when s.watermark_at is not null then least(greatest(s.watermark_at, '0002-01-01 00:00:00+00'), '9998-01-01 00:00:00+00') end,
-       n.at is null or coalesce(s.watermark_at >= n.at - interval '1 hour', false)
+       s.watermark,
+       n.at is null or coalesce(s.unbounded >= n.at - interval '1 hour', false)
 from (select greatest((select max(updated_at) from task_usage where updated_at is not null),
                       (select max(created_at) from task_usage where updated_at is null)) as at) n
-left join task_usage_hourly_rollup_state s on s.id = 1
+left join (
+{{template "state_row"}}) s on true

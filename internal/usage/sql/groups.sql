@@ -5,13 +5,14 @@
 -- One row a group: day ('' for none), the keys (NULL where not asked for), and the sums, as text: they may be beyond bigint.
 -- The range on bucket_hour is for the unique key, or with a workspace for its own index; the local date decides, but is worked
 -- out near both ends only. Within CASE, since a time at the end of all time has no local one.
--- Lines that end in "-- 213" are for databases with the cost columns.
 select coalesce(to_char(g.day, 'YYYY-MM-DD'), ''), g.workspace_id::text, g.agent_id::text, g.project_id::text, g.runtime_id::text,
        g.provider, g.model,
        g.input_tokens::text, g.output_tokens::text, g.cache_read_tokens::text, g.cache_write_tokens::text
-       , g.cost_usd_ticks::text -- 213
-       , g.uncosted_input_tokens::text, g.uncosted_output_tokens::text -- 213
-       , g.uncosted_cache_read_tokens::text, g.uncosted_cache_write_tokens::text -- 213
+{{- if .Costs}}
+       , g.cost_usd_ticks::text
+       , g.uncosted_input_tokens::text, g.uncosted_output_tokens::text
+       , g.uncosted_cache_read_tokens::text, g.uncosted_cache_write_tokens::text
+{{- end}}
 from (
   select case when $8::boolean then (h.bucket_hour at time zone $1::text)::date end as day,
          h.workspace_id,
@@ -22,12 +23,14 @@ from (
          case when $13::boolean then h.model end as model,
          sum(h.input_tokens) as input_tokens, sum(h.output_tokens) as output_tokens,
          sum(h.cache_read_tokens) as cache_read_tokens, sum(h.cache_write_tokens) as cache_write_tokens
-         , sum(h.cost_usd_ticks) as cost_usd_ticks -- 213
-         , sum(coalesce(h.uncosted_input_tokens, h.input_tokens)) as uncosted_input_tokens -- 213
-         , sum(coalesce(h.uncosted_output_tokens, h.output_tokens)) as uncosted_output_tokens -- 213
-         , sum(coalesce(h.uncosted_cache_read_tokens, h.cache_read_tokens)) as uncosted_cache_read_tokens -- 213
-         , sum(coalesce(h.uncosted_cache_write_tokens, h.cache_write_tokens)) as uncosted_cache_write_tokens -- 213
-  from :schema.task_usage_hourly h
+{{- if .Costs}}
+         , sum(h.cost_usd_ticks) as cost_usd_ticks
+         , sum(coalesce(h.uncosted_input_tokens, h.input_tokens)) as uncosted_input_tokens
+         , sum(coalesce(h.uncosted_output_tokens, h.output_tokens)) as uncosted_output_tokens
+         , sum(coalesce(h.uncosted_cache_read_tokens, h.cache_read_tokens)) as uncosted_cache_read_tokens
+         , sum(coalesce(h.uncosted_cache_write_tokens, h.cache_write_tokens)) as uncosted_cache_write_tokens
+{{- end}}
+  from {{.Schema}}.task_usage_hourly h
   where h.bucket_hour >= $4::timestamptz and h.bucket_hour < $5::timestamptz
     and case when h.bucket_hour < $4::timestamptz or h.bucket_hour >= $5::timestamptz then false
              when h.bucket_hour >= $6::timestamptz and h.bucket_hour < $7::timestamptz then true

@@ -12,20 +12,12 @@
 -- Served by task_usage's index on created_at, primary keys, and the unique keys of
 -- the hourly table and of the queue. LATERAL with OFFSET 0 keeps the cost with the
 -- chunk: the planner would read whole tables for each.
--- Lines that end in "-- 213" are for databases with the cost columns.
 with mark as materialized (
-  select least(greatest(watermark_at, '0002-01-01 00:00:00+00'), '9998-01-01 00:00:00+00') as at from task_usage_hourly_rollup_state where id = 1
+{{template "state_row"}}
 ), counted as (
   select date_trunc('hour', u.created_at, 'UTC') as bucket_hour, a.workspace_id, q.runtime_id, q.agent_id,
          i.project_id, u.provider, u.model,
-         array[sum(u.input_tokens), sum(u.output_tokens), sum(u.cache_read_tokens), sum(u.cache_write_tokens),
-               count(distinct u.task_id), count(*)
-               , coalesce(sum(u.cost_usd_ticks), 0) -- 213
-               , coalesce(sum(u.input_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
-               , coalesce(sum(u.output_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
-               , coalesce(sum(u.cache_read_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
-               , coalesce(sum(u.cache_write_tokens) filter (where u.cost_usd_ticks is null), 0) -- 213
-              ]::numeric[] as want, -- a sum may be beyond a bigint
+         array[{{.Recounts}}]::numeric[] as want, -- a sum may be beyond a bigint
          max(coalesce(u.updated_at, u.created_at)) as latest,
          bool_or($3::timestamptz[] <> '{}' and exists (
            select from unnest($3::timestamptz[], $4::timestamptz[]) as w (f, t)
@@ -44,11 +36,8 @@ with mark as materialized (
   where q.runtime_id is not null
   group by 1, 2, 3, 4, 5, 6, 7
 ), hourly as (
-  select bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
-         array[input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, task_count, event_count
-               , cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens -- 213
-               , uncosted_cache_read_tokens, uncosted_cache_write_tokens -- 213
-              ]::numeric[] as got
+  select {{.Key ""}},
+         array[{{.Counters ""}}]::numeric[] as got
   from unnest($1::timestamptz[], $2::timestamptz[]) as s (f, t)
   cross join lateral (
     select * from task_usage_hourly r
@@ -73,9 +62,11 @@ with mark as materialized (
   select k.*,
          case
            when k.want is null and not exists (select from agent a where a.id = k.agent_id) then 'kept'
-           when k.want[1:7] = k.got[1:7] and k.got[8] is null then 'not recomputed' -- 213
+           {{- if .Late}}
+           when k.want[1:{{.Firm}}] = k.got[1:{{.Firm}}] and k.got[{{.Late}}] is null then 'not recomputed'
+           {{- end}}
            when k.bucket_hour < $5 then 'given up'
-           when k.latest >= (select at from mark) then 'ahead'
+           when k.latest >= (select watermark from mark) then 'ahead'
            when k.owed then 'owed'
            when exists (
              select from task_usage_hourly_dirty d
@@ -92,14 +83,14 @@ with mark as materialized (
 )
 select '' as kind, null::timestamptz as bucket_hour, '' as workspace_id, '' as runtime_id, '' as agent_id, '' as project_id,
        '' as provider, '' as model,
-       array[(select coalesce(sum(want[6]), 0) from compared), (select count(got) from compared),
+       array[(select coalesce(sum(want[{{.Place "event_count"}}]), 0) from compared), (select count(got) from compared),
              (select count(*) from odd where kind = 'ahead'), (select count(*) from odd where kind = 'queued'),
              (select count(*) from odd where kind = 'owed'), (select count(*) from odd where kind = 'given up'),
              (select count(*) from odd where kind = 'not recomputed'),
              (select count(*) from odd where kind = 'kept'),
-             (select least(coalesce(sum(got[1]::numeric + got[2] + got[3] + got[4]), 0), 9223372036854775807) from odd where kind = 'kept')
+             (select least(coalesce(sum(got[{{.Place "input_tokens"}}] + got[{{.Place "output_tokens"}}] + got[{{.Place "cache_read_tokens"}}] + got[{{.Place "cache_write_tokens"}}]), 0), 9223372036854775807) from odd where kind = 'kept')
             ]::bigint[] as want,
-       null::bigint[] as got, (select at from mark) as watermark,
+       null::bigint[] as got, (select watermark from mark) as watermark,
        (select array_agg(distinct agent_id::text) from odd where kind = 'kept') as agents
 union all
 select kind, bucket_hour, workspace_id::text, runtime_id::text, agent_id::text, coalesce(project_id::text, ''),

@@ -1,0 +1,157 @@
+package horizon
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/instant"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
+)
+
+// Rules say how a snapshot is judged.
+type Rules struct {
+	// Since is the watermark, or where the doubt about it begins: from there on usage may have to be
+	// rolled up again when a transaction that moves usage ends.
+	Since time.Time
+	// Delay is the commit lag: how far the horizon trails the clock.
+	Delay time.Duration
+	// Hold is the longest that one transaction may hold the horizon back; negative means for ever
+	// (there is nowhere to remember a deferred window).
+	Hold time.Duration
+}
+
+// Horizon is up to where the watermark may go, as of one moment. It stays true
+// ever after: who starts a transaction later writes later event times.
+type Horizon struct {
+	Now  time.Time // the database's clock
+	At   time.Time // rows with events before it are committed, or lie in Deferred
+	Held string    // what holds it back; empty where nothing does
+	// Deferred are the windows of transactions that it was not held back for, or not as far as they
+	// reach: deferred once the watermark passes From.
+	Deferred []ledger.Deferred
+	// Open are the windows of all transactions that were open, for finding out which deferred ones fell due.
+	Open []ledger.Deferred
+	// Hidden counts the sessions whose transactions our role may not see.
+	Hidden int
+	// HiddenWriters are those among them that write to the source tables.
+	HiddenWriters int
+	// Moving says that a transaction may move usage to other keys, and that nothing is rolled up beside it.
+	Moving bool
+}
+
+// verdict is what one open transaction means for the horizon.
+type verdict struct {
+	window   ledger.Deferred
+	holds    bool      // the horizon is held back for it
+	back     time.Time // to there
+	deferred bool      // its window is deferred once the watermark has passed its beginning
+	moving   bool      // usage may be moved that nothing is rolled up beside, as long as the horizon is held back all the way
+}
+
+// Decide judges what was open when s was read. It is pure: the same snapshot
+// and rules always give the same horizon.
+func Decide(s Snapshot, r Rules) Horizon {
+	h := Horizon{Now: s.Now, At: storable(s.Now.Add(-r.Delay))}
+	hidden, movers := map[int32]bool{}, map[int32]bool{}
+	for _, w := range s.Writers {
+		movers[w.PID] = movers[w.PID] || w.Moves
+	}
+	for _, t := range s.Sessions {
+		if t.Hidden {
+			hidden[t.PID] = true
+			continue
+		}
+		h.add(r.session(t, movers[t.PID], s.Now))
+	}
+	for _, p := range s.Prepared {
+		h.add(r.prepared(p, s.Now))
+	}
+	h.Moving = h.Moving && !h.At.After(r.Since)
+	h.Hidden = len(hidden)
+	for _, w := range s.Writers {
+		if hidden[w.PID] {
+			h.HiddenWriters++
+			h.add(r.hidden(w, s))
+		}
+	}
+	return h
+}
+
+func (h *Horizon) add(v verdict) {
+	h.Open = append(h.Open, v.window)
+	if v.deferred {
+		h.Deferred = append(h.Deferred, v.window)
+	}
+	if v.holds && v.back.Before(h.At) {
+		h.At, h.Held = v.back, v.window.Description
+	}
+	h.Moving = h.Moving || v.moving
+}
+
+// forever says that a transaction holds the horizon back as long as it is open.
+func (r Rules) forever() bool { return r.Hold < 0 }
+
+// holdsFor says whether the horizon is held back for a transaction of an age.
+func (r Rules) holdsFor(age time.Duration) bool { return r.forever() || age <= r.Hold }
+
+// session judges a transaction that is open in a session. Its rows carry the
+// instant of its beginning.
+//
+// Usage that others commit after the triggers of one that moves usage have run
+// is in no key that they queue. Beside one that is open for longer than the
+// commit lag that may be any usage: nothing newer than since is rolled up while
+// it is open, or all of it again when it has ended. Beside a shorter one it is
+// usage of a transaction that was itself open for so long. That is rare, and
+// short ones are always about: what is rolled up beside them is rolled up again.
+func (r Rules) session(t Session, moves bool, now time.Time) verdict {
+	age := now.Sub(t.Started)
+	v := verdict{holds: r.holdsFor(age), back: t.Started, window: ledger.Deferred{
+		Kind: ledger.OpenTransaction, From: t.Started, To: after(t.Started), Wrote: t.Started,
+		PID: t.PID, BackendStart: t.BackendStart, Started: t.Started, Moves: moves,
+		Description: fmt.Sprintf("pid %d (%s), open since %s", t.PID, t.Who, instant.Stamp(t.Started)),
+	}}
+	v.deferred = moves || !v.holds
+	if moves {
+		v.window.From = instant.Earlier(t.Started, r.Since)
+		if age > r.Delay || r.forever() {
+			v.back, v.moving = v.window.From, v.holds
+		}
+	}
+	if !r.forever() { // one that moves usage may be followed by the next before it has ended
+		v.back = instant.Later(v.back, storable(now.Add(-r.Hold)))
+	}
+	return v
+}
+
+// prepared judges a prepared transaction. When it began is not recorded, so its
+// rows may carry anything from since to its preparation.
+func (r Rules) prepared(p Prepared, now time.Time) verdict {
+	v := verdict{holds: r.holdsFor(now.Sub(p.Prepared)), back: r.Since, deferred: !r.forever(), window: ledger.Deferred{
+		Kind: ledger.PreparedTransaction, From: r.Since, To: after(p.Prepared), Wrote: r.Since,
+		GID: p.GID, Started: p.Prepared, Moves: true,
+		Description: fmt.Sprintf("prepared transaction %q of %s, since %s", p.GID, p.Owner, instant.Stamp(p.Prepared)),
+	}}
+	v.moving = v.holds
+	if !r.forever() {
+		v.back = instant.Later(r.Since, p.Prepared.Add(-r.Hold))
+	}
+	return v
+}
+
+// hidden judges a writer whose start our role may not see. It is unknown, not
+// absent: what it may have begun within the hold before since is deferred.
+func (r Rules) hidden(w Writer, s Snapshot) verdict {
+	from := instant.Later(s.Postmaster, r.Since.Add(-max(r.Hold, 0)))
+	return verdict{deferred: true, window: ledger.Deferred{
+		Kind: ledger.HiddenWriter, From: from, To: s.Now, Wrote: from,
+		PID: w.PID, VirtualTransaction: w.VirtualTransaction, Moves: w.Moves,
+		Description: fmt.Sprintf("pid %d, whose start our role may not see", w.PID),
+	}}
+}
+
+// storable cuts a time to what the database can store: a watermark that goes
+// there has to be recognised as ours.
+func storable(t time.Time) time.Time { return t.Truncate(time.Microsecond) }
+
+// after is the end of a window that holds a single instant.
+func after(t time.Time) time.Time { return t.Add(time.Microsecond) }

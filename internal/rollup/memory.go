@@ -1,0 +1,145 @@
+package rollup
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
+	"github.com/multica-rollup/multica-rollup/internal/state"
+)
+
+// memory keeps what the ledger decides in the state directory. Without a store there is nothing to remember.
+type memory struct {
+	store *state.Store // nil where the state directory cannot be used
+	rep   *reporter
+	delay time.Duration // how far the horizon trails the clock
+}
+
+func (m *memory) load() (ledger.Memory, error) {
+	if m.store == nil {
+		return ledger.Memory{}, nil
+	}
+	remembered, err := m.store.Load()
+	if err != nil {
+		return remembered, problem.Wrap(err, problem.Failed, "look at the state directory "+m.store.Dir(), "%v", err)
+	}
+	return remembered, nil
+}
+
+// change stores one decision of the ledger.
+func (m *memory) change(decide func(*ledger.Memory)) error {
+	if m.store == nil {
+		return nil
+	}
+	err := m.store.Update(func(remembered *ledger.Memory) {
+		decide(remembered)
+		m.rep.st.Debts = len(remembered.Deferred)
+	})
+	return m.unwritable(err)
+}
+
+func (m *memory) unwritable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem.Wrap(err, problem.Failed, "see that "+m.store.Dir()+" can be written and has room", "%v", err)
+}
+
+// deferAll remembers deferred windows together with another decision, nil for none. now is the database's clock.
+func (m *memory) deferAll(windows []ledger.Deferred, now time.Time, decide func(*ledger.Memory)) error {
+	if len(windows) == 0 && decide == nil {
+		return nil
+	}
+	var added []ledger.Deferred
+	err := m.change(func(remembered *ledger.Memory) {
+		if decide != nil {
+			decide(remembered)
+		}
+		added = remembered.Defer(windows...)
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range added {
+		level := slog.LevelWarn
+		if now.Sub(d.Started) <= m.delay {
+			level = slog.LevelDebug // what is no exception
+		}
+		m.rep.log.Log(context.Background(), level, "the watermark passes a transaction that is still open; its window will be rolled up again when it ends",
+			journal.DebtRecorded.Attr(), journal.Reason(d.Description))
+	}
+	return nil
+}
+
+// noticeMove compares the watermark with what this agent committed last. Where
+// others have moved it ahead, the gap is deferred: upstream's migration hook
+// stamps the watermark without rolling up.
+func (m *memory) noticeMove(ours, mark time.Time) error {
+	var gap *ledger.Deferred
+	err := m.change(func(remembered *ledger.Memory) { gap = remembered.NoticeMove(ours, mark) })
+	if err != nil {
+		return err
+	}
+	if gap != nil {
+		m.rep.log.Info("others moved the watermark since our last slice; what lies between is rolled up again",
+			journal.WatermarkMovedByOther.Attr(), journal.SliceFrom(gap.From), journal.SliceTo(gap.To))
+	}
+	return nil
+}
+
+// doubtFrom is from where on others may have moved the watermark without our
+// having rolled up what it passed: the watermark itself where nobody has.
+func (m *memory) doubtFrom(mark time.Time) time.Time {
+	remembered, err := m.load()
+	if err != nil {
+		return mark // who changes the memory next reports it
+	}
+	return remembered.DoubtFrom(mark)
+}
+
+// checkpoint returns the place of an unfinished backfill that this engine can resume, nil where there is none.
+func (m *memory) checkpoint(engine string) (*ledger.Checkpoint, error) {
+	if m.store == nil {
+		return nil, nil
+	}
+	c, err := m.store.LoadCheckpoint()
+	if damaged, ok := errors.AsType[*state.DamagedError](err); ok {
+		m.rep.warn(journal.StateUnwritable, damaged.Error()+"; the backfill starts over")
+		return nil, nil
+	}
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Failed, "look at the state directory "+m.store.Dir(), "%v", err)
+	}
+	if c != nil && c.Engine != engine { // the engines read different rows for one pass
+		m.rep.log.Info("an unfinished backfill by the "+c.Engine+" engine cannot be gone on with by the "+engine+" engine; the backfill starts over",
+			journal.Engine(engine))
+		return nil, nil
+	}
+	return c, nil
+}
+
+func (m *memory) saveCheckpoint(c *ledger.Checkpoint) error {
+	if m.store == nil {
+		return nil
+	}
+	c.UpdatedAt = time.Now()
+	return m.unwritable(m.store.SaveCheckpoint(*c))
+}
+
+// clearCheckpoint forgets the backfill, which is done.
+func (m *memory) clearCheckpoint() error {
+	if m.store == nil {
+		return nil
+	}
+	if err := m.store.ClearCheckpoint(); err != nil {
+		return problem.Wrap(err, problem.Failed, "remove "+m.store.CheckpointPath(), "%v", err)
+	}
+	for _, path := range m.store.ClearLostCheckpoints() {
+		m.rep.log.Info("forgot the unfinished backfill of a database that is no more: " + path)
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package rollup
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/horizon"
+	"github.com/multica-rollup/multica-rollup/internal/instant"
+	"github.com/multica-rollup/multica-rollup/internal/journal"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+)
+
+// holdBefore103 is the longest that a transaction may hold the horizon back
+// where migration 103 has still to pass. That refuses where the watermark trails
+// the newest event by an hour, so an ordinary hold could fail it for our own
+// sake. A prepared transaction holds for up to twice as long.
+const holdBefore103 = 20 * time.Minute
+
+// settle is how far by default the horizon trails the clock, as in Multica's own tick.
+const settle = 5 * time.Minute
+
+// position is where the pipeline stands: the watermark, which the report has, and the horizon.
+type position struct {
+	db      *database
+	write   *writer
+	mem     *memory
+	turn    *turn
+	rep     *reporter
+	opts    Options
+	horizon horizon.Horizon // as read last
+}
+
+// locate reads the watermark and the horizon, and takes a watermark in the future back.
+func (p *position) locate(ctx context.Context) error {
+	row, byRun, err := p.stateRow(ctx)
+	if err != nil {
+		return p.db.explain(err)
+	}
+	mark := row.Watermark
+	if mark.After(row.Now) {
+		if mark, err = p.rewind(ctx); err != nil {
+			return p.db.explain(err)
+		}
+	}
+	p.rep.st.Watermark = mark
+	if byRun {
+		err = p.mem.change(func(m *ledger.Memory) { m.Trust(mark) })
+	} else {
+		err = p.mem.noticeMove(time.Time{}, mark)
+	}
+	if err != nil {
+		return err
+	}
+	return p.db.explain(p.lookAhead(ctx))
+}
+
+// stateRow reads the state row, and whether a standby takes the watermark for rolled up that others moved: a run
+// left it there. Without that every stretch that others roll up would be deferred, and the first take-over
+// would have all of it to do again.
+func (p *position) stateRow(ctx context.Context) (row pipeline.StateRow, byRun bool, err error) {
+	if row, err = p.db.state(ctx); err != nil || p.opts.StandbyLag <= 0 {
+		return row, false, err
+	}
+	err = p.db.read(ctx, func(tx pgx.Tx) (err error) {
+		byRun, err = pipeline.LeftByRun(ctx, tx, settle-time.Second)
+		return err
+	})
+	return row, byRun, err
+}
+
+// rewind takes a watermark in the future back to the last point known to be
+// true: our own memory of it, else the beginning. It is the one exception to
+// the watermark's never moving back.
+func (p *position) rewind(ctx context.Context) (mark time.Time, err error) {
+	remembered, err := p.mem.load()
+	if err != nil {
+		remembered = ledger.Memory{}
+	}
+	var was time.Time
+	err = p.turn.take(ctx, budget{}, func() (err error) {
+		mark, was, err = p.write.rewind(ctx, remembered.RewindTo)
+		return err
+	})
+	if err != nil || was.IsZero() {
+		return mark, err
+	}
+	text := "the watermark lay in the future (" + instant.Stamp(was) + ") and was taken back to " + instant.Stamp(mark)
+	p.rep.log.Error(text, journal.WatermarkInFuture.Attr(), journal.Watermark(mark))
+	p.rep.st.Warn(text)
+	return mark, p.mem.change(func(m *ledger.Memory) { m.Rewound(mark) })
+}
+
+// lookAhead reads the horizon anew.
+func (p *position) lookAhead(ctx context.Context) error {
+	hold := p.opts.Walk.HorizonHold
+	if p.db.pipe().Legacy {
+		hold = min(hold, holdBefore103)
+	}
+	if p.mem.store == nil {
+		hold = -1
+	}
+	rules := horizon.Rules{Since: p.mem.doubtFrom(p.rep.st.Watermark), Delay: p.opts.Settle, Hold: hold}
+	var open horizon.Snapshot
+	err := p.db.do(ctx, func(conn *pgx.Conn) (err error) {
+		open, err = horizon.Read(ctx, conn)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	h := horizon.Decide(open, rules)
+	p.horizon = h
+	p.rep.st.Horizon, p.rep.st.Held = h.At, h.Held
+	if h.Held != "" {
+		p.rep.log.Info("an open transaction holds the horizon back", journal.HorizonHeld.Attr(),
+			journal.Watermark(h.At), journal.Reason(h.Held))
+	}
+	if h.Hidden > 0 {
+		p.rep.warn(journal.ActivityHidden, fmt.Sprintf("%d sessions of other roles are hidden from role %s: when their transactions began cannot be seen; grant pg_read_all_stats to it", h.Hidden, p.db.pipe().User))
+	}
+	return nil
+}
+
+// usage reads the extent of raw usage.
+func (p *position) usage(ctx context.Context) (s span, err error) {
+	err = p.db.read(ctx, func(tx pgx.Tx) (err error) {
+		s, err = readSpan(ctx, tx)
+		return err
+	})
+	if err == nil {
+		p.rep.st.Newest = s.newest
+	}
+	return s, p.db.explain(err)
+}

@@ -1,0 +1,135 @@
+package rollup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/instant"
+	"github.com/multica-rollup/multica-rollup/internal/ledger"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
+)
+
+// writer writes to the database. Each of its methods is one transaction; all but failure take lock 4246.
+type writer struct {
+	db      *database
+	mem     *memory
+	engine  engine.Engine
+	started time.Time // of the run, on the database's clock
+}
+
+// movedError: under the lock, the watermark is not where the walk stands.
+type movedError struct{ to time.Time }
+
+func (e *movedError) Error() string { return "the watermark was moved to " + instant.Stamp(e.to) }
+
+// order is what a slice's transaction does beside rolling up.
+type order struct {
+	leg     *leg
+	advance bool  // the watermark moves to the slice's end
+	rows    int64 // hourly rows that the run has written before
+}
+
+// committed is what a slice's transaction has done.
+type committed struct {
+	engine.Result
+	watermark time.Time // where it was left; zero where it was not moved
+	held      time.Duration
+}
+
+// slice rolls up one slice: lock, look where the watermark is, roll up, remember where the watermark is going,
+// move it to the slice's end. Nothing is done where the walk does not stand at the watermark: *movedError.
+func (w *writer) slice(ctx context.Context, s engine.Slice, o order) (did committed, err error) {
+	did.held, err = w.db.locked(ctx, w.engine.Transaction(w.db.settings()), func(tx pgx.Tx) error {
+		row, err := pipeline.ReadState(ctx, tx, w.db.pipe().Database)
+		if err != nil {
+			return err
+		}
+		mark := row.Watermark
+		if !o.leg.stands(mark) {
+			return &movedError{to: mark}
+		}
+		if did.Result, err = w.engine.Roll(ctx, tx, s); err != nil {
+			return err
+		}
+		advances := o.advance && s.To.After(mark)
+		if err := w.intend(o.leg, mark, s.To, advances); err != nil || !advances {
+			return err
+		}
+		// What moves the watermark may be lost with it by a crash of the server; what does not may not.
+		if err := pg.AsyncCommit(ctx, tx); err != nil {
+			return err
+		}
+		did.watermark, err = pipeline.Advance(ctx, tx, s.To, w.started, o.rows+did.Written+did.Deleted)
+		return err
+	})
+	if err != nil {
+		return committed{}, err
+	}
+	return did, nil
+}
+
+// intend remembers, before the commit, where the watermark is going and what
+// the slice's end leaves behind of open transactions: after any crash, a watermark
+// that we moved is known as ours, and no deferred window is forgotten.
+func (w *writer) intend(l *leg, mark, to time.Time, advances bool) error {
+	var decide func(*ledger.Memory)
+	if advances {
+		decide = func(m *ledger.Memory) { m.Plan(mark, to, l.strict) }
+	}
+	return w.mem.deferAll(ledger.Before(l.horizon.Deferred, to), l.horizon.Now, decide)
+}
+
+// batch works off a batch of the invalidation queue.
+func (w *writer) batch(ctx context.Context, q engine.Queue) (did committed, err error) {
+	did.held, err = w.db.locked(ctx, q.Transaction(w.db.settings()), func(tx pgx.Tx) (err error) {
+		did.Result, err = q.Drain(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return committed{}, err
+	}
+	return did, nil
+}
+
+// stamp moves the watermark to a point, or nowhere if it is there already, and rolls up nothing.
+func (w *writer) stamp(ctx context.Context, to time.Time, rows int64) (mark time.Time, err error) {
+	settings := w.db.settings()
+	settings.AsyncCommit = true
+	_, err = w.db.locked(ctx, settings, func(tx pgx.Tx) (err error) {
+		mark, err = pipeline.Advance(ctx, tx, to, w.started, rows)
+		return err
+	})
+	return mark, err
+}
+
+// rewind takes a watermark in the future back to a point that the present time decides. It returns where the
+// watermark is then; was is zero where somebody else was faster.
+func (w *writer) rewind(ctx context.Context, to func(now time.Time) time.Time) (mark, was time.Time, err error) {
+	_, err = w.db.locked(ctx, w.db.settings(), func(tx pgx.Tx) error {
+		row, err := pipeline.ReadState(ctx, tx, w.db.pipe().Database)
+		if err != nil {
+			return err
+		}
+		mark, was = to(row.Now), time.Time{}
+		was, err = pipeline.Rewind(ctx, tx, mark)
+		if errors.Is(err, pgx.ErrNoRows) {
+			mark, err = row.Watermark, nil
+		}
+		return err
+	})
+	if err != nil {
+		return mark, was, fmt.Errorf("taking the watermark back from the future: %w", err)
+	}
+	return mark, was, nil
+}
+
+// failure keeps the reason of a failure in the state row; the database's own function loses it with its rollback.
+func (w *writer) failure(ctx context.Context, text string) error {
+	return w.db.write(ctx, func(tx pgx.Tx) error { return pipeline.RecordError(ctx, tx, w.started, text) })
+}

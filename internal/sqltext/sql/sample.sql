@@ -1,3 +1,0 @@
-select a,
--- include rest
-from t -- 213 is a number
