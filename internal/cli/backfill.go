@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/report"
@@ -82,7 +83,7 @@ func (f *backfillFlags) options(cmd *cobra.Command) (rollup.BackfillOptions, err
 	}
 	from, err := parseTime(f.from)
 	if err != nil || from.Year() < 1970 || from.After(time.Now()) {
-		return o, usageProblem("write it as 2026-01-31 or 2026-01-31T15:00:00Z, in the past", "--from %q is no time to begin at", withoutDSN(f.from))
+		return o, usageProblem("write it as 2026-01-31 or 2026-01-31T15:00:00Z, in the past", "--from %s is no time to begin at", dsn.ShowWord(f.from))
 	}
 	o.From = from
 	return o, nil

@@ -8,6 +8,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -35,7 +36,15 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	a.setLog(config.Defaults(), nil)
 	root := newRootCmd(a)
 	root.SetArgs(args)
-	command, err := root.ExecuteContextC(ctx)
+	command, _, _ := root.Find(args) // where none is found it is root, which words the error
+	err := noSecrets(command, args)
+	switch {
+	case err != nil:
+	case incompletable(args):
+		fmt.Fprintf(stdout, ":%d\n", cobra.ShellCompDirectiveNoFileComp)
+	default:
+		command, err = root.ExecuteContextC(ctx)
+	}
 	a.report(command, err)
 	journal.Drain(a.log().Handler())
 	return err

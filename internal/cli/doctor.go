@@ -12,6 +12,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 	"github.com/multica-rollup/multica-rollup/internal/identity"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
@@ -52,7 +53,7 @@ func (a *app) doctor(cmd *cobra.Command, f *doctorFlags) error {
 	checks := doctor.All()
 	for _, id := range f.only {
 		if !slices.ContainsFunc(checks, func(c doctor.Check) bool { return c.ID == id }) {
-			return usageProblem("multica-rollup doctor --list names them", "there is no check %q", withoutDSN(id))
+			return usageProblem("multica-rollup doctor --list names them", "there is no check %s", dsn.ShowWord(id))
 		}
 	}
 	if f.list {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 )
 
 // example gives flags that are no keys what hints show of them: a good value.
@@ -34,28 +35,35 @@ func flagHint(cmd *cobra.Command, flag *pflag.Flag) string {
 
 // flagProblem words the errors that pflag has.
 func flagProblem(cmd *cobra.Command, err error) error {
-	hint, text := flagHint(cmd, nil), withoutDSN(err.Error())
+	hint, text := flagHint(cmd, nil), "the flags cannot be read"
 	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
-		text = "unknown flag --" + e.GetSpecifiedName()
+		text = "unknown flag " + shownFlag("--", e.GetSpecifiedName())
 		if group := e.GetSpecifiedShortnames(); group != "" {
-			text = "unknown flag -" + group
+			text = "unknown flag " + shownFlag("-", group)
 		}
-		text = withoutDSN(text)
 		if strings.HasPrefix(e.GetSpecifiedName(), "dsn") {
 			hint = "arguments of a process are public: write the DSN into " + config.DefaultPath + ", or set MULTICA_ROLLUP_DSN"
 		}
 	}
 	if e, ok := errors.AsType[*pflag.InvalidSyntaxError](err); ok {
-		text = fmt.Sprintf("%q is no flag", withoutDSN(e.GetSpecifiedFlag()))
+		text = dsn.ShowWord(e.GetSpecifiedFlag()) + " is no flag"
 	}
 	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		text, hint = "--"+e.GetFlag().Name+" needs a value", flagHint(cmd, e.GetFlag())
 	}
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		text = fmt.Sprintf("--%s %q %s", e.GetFlag().Name, withoutDSN(e.GetValue()), badValue(e.GetFlag().Value.Type(), e.GetValue()))
+		text = fmt.Sprintf("--%s %s %s", e.GetFlag().Name, dsn.ShowWord(e.GetValue()), badValue(e.GetFlag().Value.Type(), e.GetValue()))
 		hint = flagHint(cmd, e.GetFlag())
 	}
 	return usageFor(cmd, usageProblem(hint, "%s", text))
+}
+
+// shownFlag is a flag as it was written, where it cannot be a part of a DSN.
+func shownFlag(dashes, name string) string {
+	if dsn.ShowWord(name) == dsn.Hidden {
+		return dsn.Hidden
+	}
+	return dashes + name
 }
 
 // badValue says what is wrong with a value that pflag refused for a type of its own.

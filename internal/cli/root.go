@@ -1,12 +1,12 @@
 package cli
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
@@ -89,7 +89,7 @@ func commandOnly(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = "did you mean " + cmd.CommandPath() + " " + strings.Join(near, " or ") + "?"
 	}
-	return usageProblem(hint, "unknown command %q", withoutDSN(args[0]))
+	return usageProblem(hint, "unknown command %s", dsn.ShowWord(args[0]))
 }
 
 func noArguments(cmd *cobra.Command, args []string) error {
@@ -100,7 +100,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if watch := cmd.Flags().Lookup("watch"); watch != nil && watch.Changed { // pflag takes no value after a space here
 		hint = config.FlagHint(watch)
 	}
-	return usageFor(cmd, usageProblem(hint, "%s takes no argument, but got %q", cmd.CommandPath(), withoutDSN(args[0])))
+	return usageFor(cmd, usageProblem(hint, "%s takes no argument, but got %s", cmd.CommandPath(), dsn.ShowWord(args[0])))
 }
 
 // usageFor keeps to the exit codes of monitoring plugins where cmd is one.
@@ -111,7 +111,19 @@ func usageFor(cmd *cobra.Command, err error) error {
 	return err
 }
 
-var dsnLike = regexp.MustCompile(`[^\s"]*(://|password=)[^\s"]*`)
+// noSecrets refuses arguments that are a DSN with a password, or near to one: every
+// user of the host may have read them by now.
+func noSecrets(cmd *cobra.Command, args []string) error {
+	for i, arg := range args {
+		name, value, isAssigned := strings.Cut(arg, "=")
+		isFlag := strings.HasPrefix(name, "-") && isAssigned
+		if dsn.HoldsSecret(arg) || isFlag && dsn.HoldsSecret(value) {
+			return usageFor(cmd, usageProblem(secretHint, "argument %d is a DSN with a password, or near to one, and every user can read the arguments of a process", i+1))
+		}
+	}
+	return nil
+}
 
-// withoutDSN masks what looks like a DSN among the arguments: the message may be logged.
-func withoutDSN(s string) string { return dsnLike.ReplaceAllString(s, "(a DSN)") }
+// secretHint is where a DSN belongs.
+const secretHint = "change the password if others use this host; write the DSN into " + config.DefaultPath +
+	`, or into a file or a systemd credential that dsn_file = "/PATH" or "credential:NAME" names there`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/usage"
@@ -106,7 +107,7 @@ func usageQuery(cmd *cobra.Command, f usageFlags) (q usage.Query, err error) {
 	for _, name := range f.by {
 		switch d := usage.Dimension(name); {
 		case !slices.Contains(usage.Dimensions(), d):
-			return q, usageProblem("multica-rollup usage --by agent,model", "--by %q is none of %s", withoutDSN(name), strings.Join(dimensionNames(), ", "))
+			return q, usageProblem("multica-rollup usage --by agent,model", "--by %s is none of %s", dsn.ShowWord(name), strings.Join(dimensionNames(), ", "))
 		case q.Has(d):
 			return q, usageProblem("multica-rollup usage --by agent,model", "--by names %s twice", d)
 		default:
@@ -115,7 +116,7 @@ func usageQuery(cmd *cobra.Command, f usageFlags) (q usage.Query, err error) {
 	}
 	switch {
 	case f.per != "" && !slices.Contains(usage.Periods(), f.per):
-		return q, usageProblem("multica-rollup usage --per day", "--per %q is none of %s", withoutDSN(f.per), strings.Join(usage.Periods(), ", "))
+		return q, usageProblem("multica-rollup usage --per day", "--per %s is none of %s", dsn.ShowWord(f.per), strings.Join(usage.Periods(), ", "))
 	case changed("days") && f.when.Days < 1:
 		return q, usageProblem("multica-rollup usage --days 30", "--days is %d: want 1 to %d", f.when.Days, usage.MostDays)
 	case changed("weeks") && f.when.Weeks < 1:
@@ -131,7 +132,7 @@ func usageQuery(cmd *cobra.Command, f usageFlags) (q usage.Query, err error) {
 	}
 	// "Local" is the host's own zone, which PostgreSQL knows nothing of.
 	if _, err := time.LoadLocation(f.timezone); err != nil || f.timezone == "Local" {
-		return q, usage.UnknownZone(withoutDSN(f.timezone))
+		return q, usage.UnknownZone(f.timezone)
 	}
 	for d, values := range f.filters {
 		if slices.Contains(*values, "") && d != usage.Provider && d != usage.Model {
@@ -166,7 +167,7 @@ func (a *app) usage(cmd *cobra.Command, f usageFlags) error {
 	}, q)
 	if unknown, ok := errors.AsType[*usage.UnknownNameError](err); ok {
 		return problem.Wrap(err, problem.Usage, fmt.Sprintf("multica-rollup usage --by %s lists them; what was deleted has an id only", unknown.Dimension),
-			"--%s %q is the name of none", unknown.Dimension, withoutDSN(unknown.Value))
+			"--%s %s is the name of none", unknown.Dimension, dsn.ShowName(unknown.Value))
 	}
 	if err != nil {
 		return err

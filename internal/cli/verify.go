@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/report"
@@ -70,7 +71,7 @@ func (a *app) verify(cmd *cobra.Command, f verifyFlags) error {
 	since, err := verify.ParseSince(f.since)
 	switch {
 	case err != nil:
-		return usageProblem("multica-rollup verify --since 30d", "--since is %q: %v", withoutDSN(f.since), err)
+		return usageProblem("multica-rollup verify --since 30d", "--since is %s: %v", dsn.ShowWord(f.since), err)
 	case f.list < 0 || f.list > 100_000:
 		return usageProblem("multica-rollup verify --list 20", "--list is %d: want 0 to 100000", f.list)
 	case f.windows < 1 || f.windows > 1000:

@@ -66,14 +66,3 @@ func (f *faults) err() error {
 	}
 	return problem.New(kind, hint, "%s", strings.Join(f.lines, "\n"))
 }
-
-// shown quotes a name or a value for a message, cut short, and never a DSN.
-func shown(s string) string {
-	if strings.Contains(s, "://") || strings.Contains(s, "password") {
-		return "(a DSN)"
-	}
-	if len(s) > 60 {
-		s = s[:60] + "…"
-	}
-	return fmt.Sprintf("%q", s)
-}

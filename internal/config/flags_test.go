@@ -43,7 +43,7 @@ func TestABadFlagIsOfTheCommandLineAndABadFileOfTheConfiguration(t *testing.T) {
 		{"several flags", goodDSN, nil, []string{"--budget=5", "--engine=sets"}, problem.Usage,
 			bareNumber + "\n" + `--engine "sets" must be one of auto, set, function (did you mean "set"?)`, "for instance --budget 4m"},
 		{"a secret", goodDSN, nil, []string{"--engine=postgres://u:s3cr3t@h"}, problem.Usage,
-			`--engine (a DSN) must be one of auto, set, function`, "for instance --engine auto"},
+			`--engine (not shown) must be one of auto, set, function`, "for instance --engine auto"},
 		// What is wrong beside the command line decides, and all is told.
 		{"flag and file", "engine = 5\n" + goodDSN, nil, []string{"--budget=5"}, problem.Config,
 			"FILE:1: engine = 5 must be a string in double quotes\n" + bareNumber, editHint},

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 )
 
 // key is one setting, as the file names it with its section: "walk.slice_target".
@@ -59,6 +61,15 @@ func lookUp(name string) (key, bool) {
 	return all[i], true
 }
 
+// isPath tells whether the key names a file or a directory.
+func (k key) isPath() bool {
+	switch k.name {
+	case "dsn_file", "state_dir", "backfill.pause_file", "metrics.textfile":
+		return true
+	}
+	return false
+}
+
 // secret tells whether a key's value must never be shown as it is.
 func secret(name string) bool { return rules[name].secret }
 
@@ -104,11 +115,18 @@ func upTo(high float64) func(any) string {
 }
 
 func absolute(value any) string {
-	if s := value.(string); s != "" && !filepath.IsAbs(s) {
+	switch s := value.(string); {
+	case s != "" && !filepath.IsAbs(s):
 		return "must be an absolute path, since the service runs in /"
+	case s != "" && isDSN(s):
+		return "must be a path, and this is nearer to a DSN"
 	}
 	return ""
 }
+
+// isDSN says whether what is given for a path is more likely a DSN that went
+// astray: a path is shown, a DSN must not be.
+func isDSN(path string) bool { return strings.HasPrefix(path, "//") || dsn.HoldsSecret(path) }
 
 func secretFile(value any) string {
 	s := value.(string)
@@ -118,7 +136,7 @@ func secretFile(value any) string {
 		}
 		return ""
 	}
-	if s != "" && !filepath.IsAbs(s) {
+	if s != "" && (!filepath.IsAbs(s) || isDSN(s)) {
 		return "must be an absolute path or credential:NAME"
 	}
 	return ""
@@ -126,7 +144,7 @@ func secretFile(value any) string {
 
 func textfile(value any) string {
 	s := value.(string)
-	if s != "" && filepath.Ext(s) != ".prom" {
+	if s != "" && !isDSN(s) && filepath.Ext(s) != ".prom" {
 		return "must end in .prom: node_exporter reads no other file"
 	}
 	return absolute(value)

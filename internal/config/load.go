@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -15,6 +17,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 	"github.com/multica-rollup/multica-rollup/internal/files"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
@@ -188,34 +191,35 @@ func (l *loader) unreadable(path, what string, err error) {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		l.faults.add(problem.Permission, "", "the file is root's alone: use sudo",
-			"reading %s: %s: %v", what, shownPath(path), reason)
+			"reading %s: %s: %v", what, dsn.ShowPath(path), reason)
 	case errors.Is(err, fs.ErrNotExist):
 		l.faults.add(problem.Config, "", "create the file, or name the right one",
-			"reading %s: %s: %v", what, shownPath(path), reason)
+			"reading %s: %s: %v", what, dsn.ShowPath(path), reason)
 	default:
-		l.faults.add(problem.Config, "", "name a file", "reading %s: %s: %v", what, shownPath(path), reason)
+		l.faults.add(problem.Config, "", "name a file", "reading %s: %s: %v", what, dsn.ShowPath(path), reason)
 	}
-}
-
-// shownPath is the path as it is, unless a DSN was given in its place.
-func shownPath(path string) string {
-	if path == "" {
-		return `""`
-	}
-	if quoted := shown(path); quoted == "(a DSN)" {
-		return quoted
-	}
-	return path
 }
 
 // syntaxFault returns where a TOML text goes wrong, and how.
 func syntaxFault(path string, err error) (where, text string) {
-	message := strings.TrimPrefix(err.Error(), "toml: ")
+	text = "invalid TOML: " + withoutNames(strings.TrimPrefix(err.Error(), "toml: "))
 	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, column := decode.Position()
-		return fmt.Sprintf("%s:%d:%d", path, line, column), "invalid TOML: " + strings.TrimPrefix(decode.Error(), "toml: ")
+		return fmt.Sprintf("%s:%d:%d", path, line, column), text
 	}
-	return path, "invalid TOML: " + message
+	return path, text
+}
+
+// named is how the parser's messages name a key: it may hold anything, newlines too.
+var named = regexp.MustCompile(`(?s)^(key|table) (.*) ((?:already exists|is already defined|should be a table)[a-z, ]*)$`)
+
+// withoutNames returns a message of the parser without what it repeats of the file, single characters aside.
+func withoutNames(message string) string {
+	if found := named.FindStringSubmatch(message); found != nil {
+		return found[1] + " " + dsn.ShowWord(found[2]) + " " + found[3]
+	}
+	message, _, _ = strings.Cut(message, "float: ")
+	return message
 }
 
 func readableByOthers(path string, mode fs.FileMode) string {
@@ -230,14 +234,14 @@ func (l *loader) check(layer []setting, origin map[string]string) map[string]any
 		k, known := lookUp(s.name)
 		switch {
 		case s.name == "": // a variable that matches no key
-			l.faults.config(s.origin, "unknown variable%s", suggestVariable(s.origin))
+			l.faults.config(shownVariable(s.origin), "unknown variable%s", suggestVariable(s.origin))
 			continue
 		case isSection(s.name):
-			l.faults.config(s.origin, "%s is a section: write [%s] and its keys below", shown(s.name), s.name)
+			l.faults.config(s.origin, "%s is a section: write [%s] and its keys below", dsn.ShowWord(s.name), s.name)
 			continue
 		case !known:
 			l.dsnRefused = l.dsnRefused || strings.HasSuffix(s.name, ".dsn") || strings.HasSuffix(s.name, ".dsn_file")
-			l.faults.config(s.origin, "unknown key %s%s", shown(s.name), suggestKey(s.name))
+			l.faults.config(s.origin, "unknown key %s%s", dsn.ShowWord(s.name), suggestKey(s.name))
 			continue
 		}
 		value, wrong := convert(k, s.value, s.isText)
@@ -247,7 +251,7 @@ func (l *loader) check(layer []setting, origin map[string]string) map[string]any
 		if wrong != "" {
 			l.dsnRefused = l.dsnRefused || s.name == "dsn" || s.name == "dsn_file"
 			if s.hint != "" {
-				l.faults.flag(s.hint, "%s %s %s", s.origin, shown(s.value.(string)), wrong)
+				l.faults.flag(s.hint, "%s %s %s", s.origin, shownValue(k, s.value.(string)), wrong)
 			} else {
 				l.faults.config(s.origin, "%s %s%s", k.name, got(k, s), wrong)
 			}
@@ -266,11 +270,33 @@ func got(k key, s setting) string {
 	}
 	switch v := s.value.(type) {
 	case string:
-		return "= " + shown(v) + " "
+		return "= " + shownValue(k, v) + " "
 	case int64, float64, bool:
 		return fmt.Sprintf("= %v ", v)
 	}
 	return ""
+}
+
+// shownValue quotes a value of text that is refused, where it cannot be a DSN.
+func shownValue(k key, value string) string {
+	switch rest, isCredential := strings.CutPrefix(value, credentialPrefix); {
+	case isCredential && (rest == "" || dsn.ShowPath("/"+rest) != dsn.Hidden):
+		return strconv.Quote(value)
+	case k.isPath() && filepath.IsAbs(value):
+		if path := dsn.ShowPath(value); path != dsn.Hidden {
+			return strconv.Quote(path)
+		}
+		return dsn.Hidden
+	}
+	return dsn.ShowWord(value)
+}
+
+// shownVariable is a variable's name, of which anybody may have made the end.
+func shownVariable(name string) string {
+	if dsn.ShowWord(name) == dsn.Hidden {
+		return envPrefix + dsn.Hidden
+	}
+	return name
 }
 
 func suggestVariable(variable string) string {

@@ -172,14 +172,14 @@ func (l *loader) withCredentials(text, origin string) string {
 // credential returns the path of a systemd credential; where there can be none, a fault is noted and "" returned.
 func (l *loader) credential(name, origin string) string {
 	if !credentialName(name) {
-		l.faults.config(origin, "credential:%s names no systemd credential", name)
+		l.faults.config(origin, "credential:%s names no systemd credential", shownCredential(name))
 		return ""
 	}
 	path, ok := l.credentialPath(name)
 	if !ok {
 		l.faults.add(problem.Config, origin,
 			"start the service instead (systemctl start multica-rollup), or name the file by its path",
-			"credential:%s exists only where systemd passes it: no LoadCredential=%[1]s:FILE", name)
+			"credential:%s exists only where systemd passes it: no LoadCredential=%[1]s:FILE", shownCredential(name))
 	}
 	return path
 }
@@ -198,7 +198,16 @@ func (l *loader) credentialPath(name string) (path string, ok bool) {
 
 // credentialName tells whether systemd takes name for a credential's.
 func credentialName(name string) bool {
-	return name != "" && name != "." && name != ".." && len(name) < 256 && !strings.ContainsAny(name, "/\x00")
+	return name != "" && name != "." && name != ".." && len(name) < 256 &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r == ':' || r <= ' ' || r >= 0x7f })
+}
+
+// shownCredential is a credential's name, where it cannot be a DSN.
+func shownCredential(name string) string {
+	if dsn.ShowName(name) == dsn.Hidden {
+		return dsn.Hidden
+	}
+	return name
 }
 
 // holdsSecret tells whether text is a DSN with a password; what cannot be parsed counts as one.
@@ -220,7 +229,7 @@ func (l *Loaded) RedactedDSN() string {
 func (l *Loaded) Redact(s string) string {
 	parsed, err := dsn.Parse(l.DSN)
 	if err != nil {
-		return s
+		return dsn.Hidden // nobody knows which part of it is the password
 	}
 	return parsed.Redact(s)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
@@ -23,6 +24,13 @@ func credentials(t *testing.T, files map[string]string) string {
 		}
 	}
 	return dir
+}
+
+func TestADSNThatCannotBeReadIsMaskedWithAllThatIsSaid(t *testing.T) {
+	loaded := &Loaded{Config: Config{DSN: "postgres://u:s3cr3t/@h"}}
+	if got := loaded.Redact("connecting with s3cr3t"); got != dsn.Hidden {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestDSNComesFromTheMostExplicitPlace(t *testing.T) {

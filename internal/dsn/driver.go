@@ -63,12 +63,17 @@ func (d DSN) check() *Fault {
 			if !hostLike.MatchString(p.value) {
 				return fault(hintEscape, "has a host with a character that is in no host name")
 			}
+			for _, host := range d.Hosts() {
+				if !isHost(host) {
+					return fault("write the host alone, and its port as port=5432", "has something in the place of the host that is none")
+				}
+			}
 		case "port":
 			if strings.Trim(p.value, "0123456789,") != "" {
 				return fault("write port=5432", "has a port that is not a number")
 			}
 		case "user", "dbname":
-			if strings.Contains(p.value, "=") || strings.Contains(p.value, "://") {
+			if !isName(p.value) {
 				return fault(hintQuote, "has something in the place of %s that is a setting of its own", p.key)
 			}
 		}

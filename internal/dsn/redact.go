@@ -17,16 +17,16 @@ const ordinary = "postgres postgresql database multica multica-rollup password"
 // Redact masks the DSN's secrets wherever they stand in text, also where they
 // are folded, quoted, percent-encoded, or cut after eight characters or more.
 func (d DSN) Redact(text string) string {
-	var public, secrets []string
+	var public, secrets, written []string
 	for _, p := range d.parts {
 		switch {
 		case p.secret():
-			secrets = append(secrets, p.value, p.text)
+			secrets, written = append(secrets, p.value), append(written, p.text)
 		case p.key != "":
 			public = append(public, p.value)
 		}
 	}
-	return redact(text, secrets, public)
+	return redact(text, secrets, written, public)
 }
 
 // Redact masks secret in text like [DSN.Redact]. A secret that can also be read
@@ -34,11 +34,12 @@ func (d DSN) Redact(text string) string {
 // where it stands as a password: else every line about that role would be
 // unreadable, and would tell the secret by what it hides.
 func Redact(text, secret string, public ...string) string {
-	return redact(text, []string{secret}, public)
+	return redact(text, []string{secret}, nil, public)
 }
 
 // redact goes through the text once: what it has masked is not looked at again.
-func redact(text string, secrets, public []string) string {
+// Of written, which have escapes of their own, only the whole is sought.
+func redact(text string, secrets, written, public []string) string {
 	known := strings.Join(public, "\n")
 	var sought []string
 	for _, secret := range secrets {
@@ -55,6 +56,11 @@ func redact(text string, secrets, public []string) string {
 		length := 0
 		for _, secret := range sought {
 			length = max(length, secretAt(text, i, secret, known))
+		}
+		for _, whole := range written {
+			if len(whole) >= cutPrefix && strings.HasPrefix(text[i:], whole) && !strings.Contains(known, whole) {
+				length = max(length, len(whole))
+			}
 		}
 		if length > 0 {
 			b.WriteString(Mask)
@@ -148,6 +154,10 @@ func matchOne(text, secret string) (length, matched int) {
 		if text[1] == c || text[1] == 'n' && c == '\n' || text[1] == 't' && c == '\t' || text[1] == 'r' && c == '\r' {
 			return 2, 1
 		}
+	case c == '\'' && strings.HasPrefix(text, `'\''`): // a shell's
+		return 4, 1
+	case c == '\'' && strings.HasPrefix(text, `'"'"'`):
+		return 5, 1
 	case text[0] == '\'' && c == '\'' && strings.HasPrefix(text, "''") && !strings.HasPrefix(secret, "''"):
 		return 2, 1
 	}

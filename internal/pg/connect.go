@@ -58,6 +58,9 @@ func NewConnector(conn, application string) (*Connector, error) {
 	if err != nil {
 		return nil, explainParse(err)
 	}
+	if err := checkPublic(config); err != nil {
+		return nil, err
+	}
 	// A service file may hold what a DSN may; of that, the driver makes settings of the server.
 	for key, value := range config.RuntimeParams {
 		if err := dsn.FromElsewhere(key, value); err != nil {

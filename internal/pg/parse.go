@@ -31,6 +31,20 @@ func checkFiles(parsed dsn.DSN) error {
 	return nil
 }
 
+// checkPublic refuses what would be shown as a host, the role or the database, and may be a DSN.
+func checkPublic(config *pgx.ConnConfig) error {
+	hosts := []string{config.Host}
+	for _, fallback := range config.Fallbacks {
+		hosts = append(hosts, fallback.Host)
+	}
+	for _, host := range hosts {
+		if err := dsn.CheckPublic(host, config.User, config.Database); err != nil {
+			return unusable(err)
+		}
+	}
+	return nil
+}
+
 // limitTLS bounds the versions of TLS in every way that the driver may try.
 func limitTLS(config *pgx.ConnConfig, settings dsn.Settings) {
 	all := []*tls.Config{config.TLSConfig}

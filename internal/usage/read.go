@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/multica-rollup/multica-rollup/internal/dsn"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
@@ -172,7 +173,7 @@ func (r *reader) interval(ctx context.Context, p *pipeline.Pipeline) (b bounds, 
 
 // UnknownZone is the error for a time zone that not both PostgreSQL and Go know.
 func UnknownZone(name string) error {
-	return problem.New(problem.Usage, "multica-rollup usage --timezone Asia/Shanghai", "--timezone %q is not a known time zone", name)
+	return problem.New(problem.Usage, "multica-rollup usage --timezone Asia/Shanghai", "--timezone %s is not a known time zone", dsn.ShowWord(name))
 }
 
 func (r *reader) groups(ctx context.Context, b bounds, keep map[Dimension][]string) ([]Row, error) {
