@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/multica-rollup/multica-rollup/internal/files"
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
 )
 
@@ -130,7 +130,7 @@ type samples map[string]string
 func WriteTextfile(path string, st *State, m *ledger.Memory, version string) error {
 	server, database := st.server()
 	own := labels("database", database, "server", server)
-	old, err := os.ReadFile(path)
+	old, _, err := files.Read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading the metrics file: %w", err)
 	}

@@ -15,9 +15,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/multica-rollup/multica-rollup/internal/files"
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
 )
 
@@ -69,16 +69,19 @@ func Dir(configured string) string {
 	return packaged
 }
 
-// Open makes the directory if need be and checks that it can be written.
+// Open makes the directory if need be and checks that it can be written and has room.
 func Open(dir, key, database string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("making the state directory: %w", err)
+	if err := makeDir(dir); err != nil {
+		return nil, err
 	}
 	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
 		return nil, fmt.Errorf("writing to the state directory %s: %w", dir, err)
 	}
 	s := &Store{dir: dir, key: key, database: database}
 	s.sweep()
+	if err := s.try(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -128,9 +131,9 @@ func (s *Store) Load() (ledger.Memory, error) {
 // Update reads the memory, has it changed and writes it, under a lock that
 // keeps other processes of this host out. On a nil return it is on disk.
 func (s *Store) Update(change func(*ledger.Memory)) error {
-	lock, err := os.OpenFile(s.path(".lock"), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o640)
+	lock, err := s.lock()
 	if err != nil {
-		return fmt.Errorf("locking the state directory: %w", err)
+		return err
 	}
 	defer lock.Close()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
@@ -208,12 +211,12 @@ func (e *DamagedError) Error() string {
 func (e *DamagedError) Unwrap() error { return e.Err }
 
 func (s *Store) read(path string, into any, valid func() bool) error {
-	b, err := os.ReadFile(path)
+	b, _, err := files.ReadOwn(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading state: %w", err)
+		return fmt.Errorf("reading state: %s: %w", path, err)
 	}
 	err = json.Unmarshal(b, into)
 	if err == nil && valid() {
@@ -237,7 +240,7 @@ func (s *Store) write(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("writing state: %w", err)
 	}
-	if err := renameio.WriteFile(path, append(b, '\n'), 0o640); err != nil {
+	if err := s.replace(path, append(b, '\n')); err != nil {
 		return fmt.Errorf("writing state: %w", err)
 	}
 	return nil

@@ -36,7 +36,7 @@ type Throttle struct {
 }
 
 // New returns a throttle for the configuration. The error is a problem of kind
-// Config where the window cannot be understood.
+// Config where the window cannot be understood, or no file can be the pause file.
 func New(c config.Backfill, log *slog.Logger, now func() time.Time) (*Throttle, error) {
 	t := &Throttle{sleep: c.SleepBetweenSlices, nice: c.Nice, log: log, now: now, warned: map[string]bool{}}
 	for _, configure := range signals {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
@@ -318,6 +319,20 @@ func TestWaitersOfAnotherDatabaseDoNotCount(t *testing.T) {
 	for range 2 {
 		if err := <-done; err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func TestWhatIsNoFileIsRefusedAsThePauseFile(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, pipe, "/dev/zero"} {
+		_, err := throttle.New(config.Backfill{PauseFile: path}, slog.New(slog.DiscardHandler), time.Now)
+		if problem.KindOf(err) != problem.Config || !strings.Contains(err.Error(), "not a file") {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

@@ -146,14 +146,14 @@ func TestAStateDirectoryWithoutRoom(t *testing.T) {
 			}
 			t.Run("full", func(t *testing.T) {
 				ends(t, inside(`head -c 1M /dev/zero > "$MULTICA_ROLLUP_STATE_DIR/ballast" 2>/dev/null || :
-run`), 1, "no space left on device", "hint: see that "+dir+" can be written and has room")
-				truthful(t, db.Conn, "with the state directory full")
+run`), 0, "nothing can be remembered between runs", "no space left on device")
+				exact(t, db.Conn, "with the state directory full")
 				lockFree(t, db.Conn)
 			})
 			t.Run("full and freed", func(t *testing.T) {
 				exec1(t, db.Conn, "update task_usage_hourly_rollup_state set watermark_at = '1970-01-01 00:00:00+00'")
 				ends(t, inside(`head -c 1M /dev/zero > "$MULTICA_ROLLUP_STATE_DIR/ballast" 2>/dev/null || :
-run || rm "$MULTICA_ROLLUP_STATE_DIR/ballast"
+run; rm "$MULTICA_ROLLUP_STATE_DIR/ballast"
 run; ls -A "$MULTICA_ROLLUP_STATE_DIR" | wc -l | grep -qx 2`), 0)
 				exact(t, db.Conn, "with room again")
 			})
