@@ -210,6 +210,15 @@ func (d DSN) translate(p pair, s *Settings) ([]pair, *Fault) {
 		return []pair{{"connect_timeout", p.value}}, nil
 	case "sslaccept", "ssl":
 		return d.translateSSL(p)
+	case "requiressl": // what libpq itself makes of it
+		mode := "prefer"
+		switch {
+		case d.Get("sslmode") != "":
+			return nil, nil
+		case strings.HasPrefix(p.value, "1"):
+			mode = "require"
+		}
+		return []pair{{"sslmode", mode}}, nil
 	case "targetServerType":
 		switch p.value {
 		case "any":

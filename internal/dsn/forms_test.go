@@ -225,6 +225,7 @@ func TestWhatTheDriverDoesNotKnowIsTranslated(t *testing.T) {
 	for text, verified := range map[string]bool{
 		"jdbc:postgresql://h/d?ssl=true": true, "postgres://h/d?ssl=true": false, "postgres://h/d?ssl=require": false,
 		"postgres://h/d?sslaccept=strict": true, "postgres://h/d?sslmode=require&sslaccept=strict": true, "postgres://h/d?ssl=no-verify": false,
+		"host=h requiressl=1": false,
 	} {
 		config, _ := driver(t, text)
 		if config.TLSConfig == nil || config.TLSConfig.InsecureSkipVerify == verified || len(config.Fallbacks) > 0 {

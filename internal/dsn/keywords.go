@@ -69,7 +69,7 @@ var keywords = []Keyword{
 	{Name: "gssencmode", Handling: Refused, Reason: "asks for encryption by GSSAPI, which this program does not have",
 		Instead: "remove gssencmode, and encrypt by TLS: sslmode=verify-full", harmless: []string{"disable", "prefer"}},
 	{Name: "sslmode"},
-	{Name: "requiressl", Handling: Refused, Reason: "was removed from libpq", Instead: "write sslmode=require", harmless: []string{"0"}},
+	{Name: "requiressl", Handling: Translated, Reason: "is sslmode=require where it is 1, and sslmode=prefer where it is 0"},
 	{Name: "sslnegotiation"},
 	{Name: "sslcompression", Handling: NoEffect, Reason: "TLS is never compressed, as in every libpq since 14"},
 	{Name: "sslcert"},
