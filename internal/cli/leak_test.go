@@ -311,7 +311,7 @@ func TestNothingOfANearDSNIsShown(t *testing.T) {
 		for _, way := range []string{names[n%len(names)], pick(random, names)} {
 			s := &stage{t: t, dir: dir, random: random, env: map[string]string{}, sockets: sockets}
 			said, args := s.play(way, text, err == nil && reaches(parsed), n)
-			if tells(said) {
+			if tells(said) && !(s.nowhere && isName(text)) {
 				leaks++
 				t.Errorf("text %d %q by %s: %q says\n%s", n, text, way, args, said)
 			}
@@ -359,6 +359,12 @@ func (s *stage) play(way, text string, reaches bool, n int) (said string, args [
 		said += err.Error()
 	}
 	return said, args
+}
+
+// isName says whether a text in libpq's variables is one that a host or a role may
+// have: those are shown, and nobody can know that it was meant as a password.
+func isName(text string) bool {
+	return dsn.CheckPublic(text, "", "") == nil || dsn.CheckPublic("", text, text) == nil
 }
 
 // isDSN says whether commands would go to where the text points.
