@@ -29,7 +29,7 @@ test-postgres: ## the tests that use a database, on each version of PostgreSQL i
 	@packaging/dev/test-postgres.sh $(PG)
 
 .PHONY: lint
-lint: ## gofmt, vet, staticcheck, shellcheck, file sizes
+lint: ## gofmt, vet, linters, shellcheck, go.mod, file sizes
 	@$(DEPS) lint
 	@packaging/dev/lint.sh
 

@@ -27,7 +27,7 @@ func benchCommand() *cobra.Command {
 			}
 			o.Out = f
 			if err := bench.Run(cmd.Context(), o); err != nil {
-				f.Close()
+				_ = f.Close() // half a report is of no use
 				return err
 			}
 			return f.Close()

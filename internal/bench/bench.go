@@ -168,7 +168,7 @@ func (r *runner) on(ctx context.Context, do func(lab.Seeded) error) error {
 	if r.state, err = os.MkdirTemp("", "multica-bench-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(r.state)
+	defer func() { _ = os.RemoveAll(r.state) }() // a temporary directory
 	r.say("seeding")
 	// Six agents on two runtimes: with them the month walk takes about what was
 	// measured on installations of Multica with 10,000 and 30,000 tasks (17 s and 144 s).

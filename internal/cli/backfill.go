@@ -229,10 +229,12 @@ func (a *app) printPlan(p *rollup.BackfillPlan, st *report.State) error {
 		fmt.Fprintf(&b, "gives up   %s usage rows before %s, for good\n", report.Count(g.Events), report.Stamp(g.Before))
 	}
 	fmt.Fprintf(&b, "to read    %s usage rows\n", report.Count(p.Total-p.Done))
+	if len(p.Months) > 0 {
+		fmt.Fprintln(&b)
+	}
 	if _, err := fmt.Fprint(a.out, b.String()); err != nil || len(p.Months) == 0 {
 		return err
 	}
-	fmt.Fprintln(a.out)
 	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "month\tusage rows\t")
 	for _, m := range p.Months {

@@ -57,8 +57,8 @@ func newConfigCheckCmd(a *app) *cobra.Command {
 			if source == "" {
 				source = "the environment"
 			}
-			fmt.Fprintf(a.out, "%s is well: role %s on %s\n", source, connector.User(), connector.Target())
-			return nil
+			_, err = fmt.Fprintf(a.out, "%s is well: role %s on %s\n", source, connector.User(), connector.Target())
+			return err
 		},
 	}
 }

@@ -79,10 +79,13 @@ func (a *app) doctor(cmd *cobra.Command, f *doctorFlags) error {
 			continue
 		}
 		if f.all {
+			apart := ""
 			if i > 0 {
-				fmt.Fprintln(a.out)
+				apart = "\n"
 			}
-			fmt.Fprintf(a.out, "%s (%s)\n", instance.Label(), orUnknown(report.Target))
+			if _, err := fmt.Fprintf(a.out, "%s%s (%s)\n", apart, instance.Label(), orUnknown(report.Target)); err != nil {
+				return err
+			}
 		}
 		if err := report.Write(a.out, f.verbose); err != nil {
 			return err

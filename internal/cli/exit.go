@@ -123,11 +123,16 @@ func (a *app) report(cmd *cobra.Command, err error) {
 		return
 	}
 	for _, line := range lines {
-		fmt.Fprintf(a.err, "%s: %s\n", programName, line)
+		a.say("%s: %s\n", programName, line)
 	}
 	if hint != "" {
-		fmt.Fprintf(a.err, "hint: %s\n", hint)
+		a.say("hint: %s\n", hint)
 	}
+}
+
+// say writes a diagnostic. Where stderr takes none, there is nobody left to tell.
+func (a *app) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.err, format, args...)
 }
 
 // eventOf names the journal's event for the error of a command.

@@ -74,7 +74,7 @@ func (a *app) guard(cmd *cobra.Command, fix bool) error {
 	}
 	if fix && !v.Pass && !v.NoTables {
 		if v.Lock != "" {
-			fmt.Fprintf(a.err, "%s: waiting for lock 4246, held by %s\n", programName, v.Lock)
+			a.say("%s: waiting for lock 4246, held by %s\n", programName, v.Lock)
 		}
 		held, err := a.rollUpForGuard(cmd)
 		if err != nil {

@@ -173,7 +173,7 @@ func (a *app) usage(cmd *cobra.Command, f usageFlags) error {
 		return err
 	}
 	if len(r.Grants) > 0 {
-		fmt.Fprintf(a.err, "%s: ids are shown where names cannot be read; to see them: %s\n", programName, a.redact(strings.Join(r.Grants, "; ")))
+		a.say("%s: ids are shown where names cannot be read; to see them: %s\n", programName, a.redact(strings.Join(r.Grants, "; ")))
 	}
 	switch {
 	case a.json:

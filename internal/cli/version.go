@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,12 +21,14 @@ func newVersionCmd(a *app) *cobra.Command {
 			if a.json {
 				return a.printJSON(info)
 			}
-			fmt.Fprintf(a.out, "%s %s\n", programName, info.Version)
+			var b strings.Builder
+			fmt.Fprintf(&b, "%s %s\n", programName, info.Version)
 			if info.Commit != "" {
-				fmt.Fprintf(a.out, "commit %s of %s\n", info.Commit, info.Date)
+				fmt.Fprintf(&b, "commit %s of %s\n", info.Commit, info.Date)
 			}
-			fmt.Fprintf(a.out, "built with %s\n", info.Go)
-			return nil
+			fmt.Fprintf(&b, "built with %s\n", info.Go)
+			_, err := io.WriteString(a.out, b.String())
+			return err
 		},
 	}
 }

@@ -116,7 +116,7 @@ func cronEntriesOf(path string) []cronEntry {
 	if err != nil {
 		return nil
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // which was only read
 	var found []cronEntry
 	entries := 0
 	for scan := bufio.NewScanner(file); scan.Scan(); {

@@ -37,7 +37,7 @@ func read(path string, flags int) ([]byte, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // which was only read
 	info, err := file.Stat()
 	if err != nil {
 		return nil, nil, err
@@ -95,7 +95,7 @@ func open(path string, flags int, mode fs.FileMode) (*os.File, error) {
 		}
 	}
 	if err != nil {
-		file.Close()
+		_ = file.Close() // in which nothing was written
 		return nil, err
 	}
 	return file, nil

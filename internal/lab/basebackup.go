@@ -96,7 +96,7 @@ func copyTree(from, to string, cred *syscall.Credential, skip func(string) bool)
 		if err != nil {
 			return err
 		}
-		defer source.Close()
+		defer func() { _ = source.Close() }() // which is only read
 		return copyFile(source, target, 0o600, cred)
 	})
 	if err != nil {

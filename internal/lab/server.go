@@ -162,7 +162,7 @@ func (s *Server) launch(o Options, cred *syscall.Credential) error {
 	if err != nil {
 		return fmt.Errorf("creating the server's log: %w", err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the server has it open
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.dataDir())
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
 	// A session of its own: a terminal's Ctrl-C is for the client, not for the server.
@@ -333,7 +333,7 @@ func freePort(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("finding a free port: %w", err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // only its port is of interest
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 

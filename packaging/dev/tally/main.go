@@ -50,7 +50,7 @@ func appendLine(path, line string) error {
 		return err
 	}
 	if _, err := file.WriteString(line); err != nil {
-		file.Close()
+		_ = file.Close() // what was not written is the error
 		return err
 	}
 	return file.Close()

@@ -132,11 +132,11 @@ func (b *Box) start() error {
 	ended := make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
-		defer console.Close()
+		defer func() { _ = console.Close() }() // nspawn has it open
 		err := nspawn.Start()
 		started <- err
 		if err == nil {
-			nspawn.Wait() // how nspawn ends says nothing that the console does not
+			_ = nspawn.Wait() // how nspawn ends says nothing that the console does not
 			close(ended)
 		}
 	}()

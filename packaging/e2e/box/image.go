@@ -51,7 +51,7 @@ func (i Image) tarball(ctx context.Context, scratch string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("locking the image: %w", err)
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }() // which lets go of the lock, and has written nothing
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", fmt.Errorf("locking the image: %w", err)
 	}
@@ -72,7 +72,7 @@ func build(ctx context.Context, suite string, packages []string, scratch, path s
 	if err != nil {
 		return fmt.Errorf("making a directory to build in: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()     // a temporary directory
 	if err := os.Chmod(work, 0o755); err != nil { // apt downloads as the user _apt
 		return fmt.Errorf("opening the build directory to apt: %w", err)
 	}
