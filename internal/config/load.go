@@ -40,18 +40,15 @@ type Options struct {
 type Loaded struct {
 	Config
 
-	Path     string            // the file that was read, "" if there was none
-	Origin   map[string]string // for each key: "default", "file:line", a variable or a flag
-	Warnings []string          // what works but should not stay so
+	Path     string // the file that was read, "" if there was none
+	Origin   Origins
+	Warnings []string // what works but should not stay so
 }
 
 // NoFile is what the packaged units pass as the credential rollup.toml where its
 // source does not exist (SetCredential=): without it they would end before the
 // program is started, and nothing would name the file that is missing.
 const NoFile = "# there is no such file"
-
-// DefaultOrigin is the origin of a value that nothing has set.
-const DefaultOrigin = "default"
 
 // Load reads, merges and checks the configuration. All faults come back as one
 // problem with a line for each. The user it runs as decides what it may read;
@@ -61,10 +58,7 @@ func Load(opts Options) (*Loaded, error) {
 	if l.credentials == "" {
 		l.credentials = l.getenv("CREDENTIALS_DIRECTORY")
 	}
-	loaded := &Loaded{Config: Defaults(), Origin: map[string]string{}}
-	for _, k := range keys() {
-		loaded.Origin[k.name] = DefaultOrigin
-	}
+	loaded := &Loaded{Config: Defaults(), Origin: defaultOrigins()}
 
 	file := l.readFile(opts, loaded)
 	layers := [][]setting{file, envSettings(opts.Env), flagSettings(opts.Flags)}
@@ -228,7 +222,7 @@ func readableByOthers(path string, mode fs.FileMode) string {
 
 // check converts the settings of one layer and notes what is wrong with them.
 // It returns the good ones, and notes where they came from.
-func (l *loader) check(layer []setting, origin map[string]string) map[string]any {
+func (l *loader) check(layer []setting, origin Origins) map[string]any {
 	values := map[string]any{}
 	for _, s := range layer {
 		k, known := lookUp(s.name)

@@ -63,19 +63,12 @@ func (l *Loaded) WriteTOML(w io.Writer) error {
 				fmt.Fprintf(table, "\n[%s]\n", section)
 			}
 		}
-		fmt.Fprintf(table, "%s = %s\t# %s\n", name, tomlValue(v.Value), origin(v.Origin))
+		fmt.Fprintf(table, "%s = %s\t# %s\n", name, tomlValue(v.Value), comment(v.Origin))
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
 	return nil
-}
-
-func origin(o string) string {
-	if o == DefaultOrigin {
-		return o
-	}
-	return "from " + o
 }
 
 func tomlValue(value any) string {

@@ -11,6 +11,37 @@ import (
 	tomlparser "github.com/knadh/koanf/parsers/toml/v2"
 )
 
+// koanf merges the layers and fills the struct, but it cannot say where a value
+// came from, or name the line of a fault: its parsers and providers return plain
+// maps, without positions, and Load merges each into one map and forgets what it
+// covered. So each layer is read here into settings that keep their origin, and
+// checked; only then does koanf get its values, from a provider of maps. All that
+// is known of origins is in this file.
+
+// DefaultOrigin is the origin of a value that nothing has set.
+const DefaultOrigin = "default"
+
+// Origins say for each key where its value came from: "default", "file:line", a
+// variable or a flag, as the user wrote it.
+type Origins map[string]string
+
+// defaultOrigins are those before any layer is read.
+func defaultOrigins() Origins {
+	origins := Origins{}
+	for _, k := range keys() {
+		origins[k.name] = DefaultOrigin
+	}
+	return origins
+}
+
+// comment is what a printed configuration says of an origin.
+func comment(origin string) string {
+	if origin == DefaultOrigin {
+		return origin
+	}
+	return "from " + origin
+}
+
 // setting is one value as it was found, before it is checked.
 type setting struct {
 	name   string
@@ -21,53 +52,6 @@ type setting struct {
 }
 
 const envPrefix = "MULTICA_ROLLUP_"
-
-// flagKey is the annotation that binds a flag to a key.
-const flagKey = "multica-rollup-key"
-
-// FlagExample is the annotation of a flag with a value that it may have.
-const FlagExample = "multica-rollup-example"
-
-// BindFlag makes the flag of that name override a key; example is a value for
-// hints. The key must exist: it is the program's own text, so a slip there is a panic.
-func BindFlag(flags *pflag.FlagSet, flag, name, example string) {
-	if _, ok := lookUp(name); !ok {
-		panic("no configuration key " + name)
-	}
-	for annotation, value := range map[string]string{flagKey: name, FlagExample: example} {
-		if err := flags.SetAnnotation(flag, annotation, []string{value}); err != nil {
-			panic(err)
-		}
-	}
-}
-
-// BindFlags adds the flags that override the keys of a section, "" being what
-// stands before the first. Their values go through the same checks as the file's.
-func BindFlags(flags *pflag.FlagSet, section string) {
-	for _, k := range keys() {
-		in, _, ok := strings.Cut(k.name, ".")
-		if !ok {
-			in = ""
-		}
-		if f := rules[k.name].flag; f.name != "" && in == section {
-			flags.String(f.name, "", f.usage)
-			BindFlag(flags, f.name, k.name, f.example)
-		}
-	}
-}
-
-// FlagHint says what to type for a flag, "" where it has no example.
-func FlagHint(f *pflag.Flag) string {
-	example := f.Annotations[FlagExample]
-	if len(example) == 0 {
-		return ""
-	}
-	separator := " "
-	if f.NoOptDefVal != "" { // what follows it is no value of it
-		separator = "="
-	}
-	return "for instance --" + f.Name + separator + example[0]
-}
 
 // flagSettings returns the bound flags that were given.
 func flagSettings(flags *pflag.FlagSet) []setting {
