@@ -41,7 +41,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	switch {
 	case err != nil:
 	case incompletable(args):
-		fmt.Fprintf(stdout, ":%d\n", cobra.ShellCompDirectiveNoFileComp)
+		_, err = fmt.Fprintf(stdout, ":%d\n", cobra.ShellCompDirectiveNoFileComp)
 	default:
 		command, err = root.ExecuteContextC(ctx)
 	}
