@@ -77,7 +77,7 @@ func (p functionPlanner) Next(ctx context.Context, tx pgx.Tx, cursor, end time.T
 	if err != nil {
 		return Plan{}, err
 	}
-	if e.crowded() {
+	if e.crowded {
 		e.to = e.first.Add(time.Microsecond) // the function cannot split an instant
 	}
 	if e.full { // the function does not say how much it has read

@@ -47,7 +47,7 @@ func (p setPlanner) Next(ctx context.Context, tx pgx.Tx, cursor, end time.Time, 
 	if err != nil {
 		return Plan{}, err
 	}
-	if e.crowded() {
+	if e.crowded {
 		// More events of one moment than fit a slice, or too many hours to read for them.
 		return p.moment(ctx, tx, cursor, e.first.Add(time.Microsecond), size)
 	}
@@ -129,10 +129,11 @@ func single(pass Pass, from, to time.Time, full bool, events int64) Plan {
 
 // events is what plan_events.sql says of a stretch.
 type events struct {
-	first  *time.Time // nil where there is no event
-	to     time.Time
-	full   bool
-	events int64
+	first   *time.Time // nil where there is no event
+	to      time.Time
+	full    bool // the slice ends by its size
+	crowded bool // not even the events of the first instant fit
+	events  int64
 }
 
 // planEvents finds where a slice from cursor ends. eachInTurn: the engine comes to every event in its own time.
@@ -148,11 +149,9 @@ func planEvents(ctx context.Context, tx pgx.Tx, cursor, end, start time.Time, si
 			e.to, e.full = *t, true
 		}
 	}
-	if hour := e.to.Truncate(time.Hour); e.full && !e.crowded() && hour.Sub(cursor) >= time.Hour {
+	e.crowded = e.full && e.first != nil && !e.to.After(*e.first)
+	if hour := e.to.Truncate(time.Hour); e.full && !e.crowded && hour.Sub(cursor) >= time.Hour {
 		e.to = hour // no hour of history is cut in two
 	}
 	return e, nil
 }
-
-// crowded says whether not even the events of the first instant fit.
-func (e events) crowded() bool { return e.full && e.first != nil && !e.to.After(*e.first) }
