@@ -36,7 +36,7 @@ type position struct {
 
 // locate reads the watermark and the horizon, and takes a watermark in the future back.
 func (p *position) locate(ctx context.Context) error {
-	row, byRun, err := p.stateRow(ctx)
+	row, err := p.db.state(ctx)
 	if err != nil {
 		return p.db.explain(err)
 	}
@@ -47,6 +47,10 @@ func (p *position) locate(ctx context.Context) error {
 		}
 	}
 	p.rep.st.Watermark = mark
+	byRun, err := p.leftByRun(ctx)
+	if err != nil {
+		return p.db.explain(err)
+	}
 	if byRun {
 		err = p.mem.change(func(m *ledger.Memory) { m.Trust(mark) })
 	} else {
@@ -58,18 +62,18 @@ func (p *position) locate(ctx context.Context) error {
 	return p.db.explain(p.lookAhead(ctx))
 }
 
-// stateRow reads the state row, and whether a standby takes the watermark for rolled up that others moved: a run
-// left it there. Without that every stretch that others roll up would be deferred, and the first take-over
-// would have all of it to do again.
-func (p *position) stateRow(ctx context.Context) (row pipeline.StateRow, byRun bool, err error) {
-	if row, err = p.db.state(ctx); err != nil || p.opts.StandbyLag <= 0 {
-		return row, false, err
+// leftByRun says whether a standby takes the watermark, which others may have moved, for rolled up: a run left it
+// there. Without that every stretch that others roll up would be deferred, and the first take-over would have all
+// of it to do again.
+func (p *position) leftByRun(ctx context.Context) (byRun bool, err error) {
+	if p.opts.StandbyLag <= 0 {
+		return false, nil
 	}
 	err = p.db.read(ctx, func(tx pgx.Tx) (err error) {
 		byRun, err = pipeline.LeftByRun(ctx, tx, settle-time.Second)
 		return err
 	})
-	return row, byRun, err
+	return byRun, err
 }
 
 // rewind takes a watermark in the future back to the last point known to be
