@@ -99,13 +99,17 @@ func Contended(err error) bool {
 }
 
 // WaitForLock repeats a try, a transaction that needs locks, while others are in its way: Contended knows its
-// error. After each refusal waiting is told how long that has been so; its error ends the waiting and is returned.
+// error. After each refusal waiting is told how long it is since the first, since a try may have had to do other
+// things before it needed the locks; its error ends the waiting and is returned.
 func WaitForLock(try func() error, waiting func(waited time.Duration, refusal error) error) error {
-	since := time.Now()
+	var since time.Time
 	for {
 		err := try()
 		if !Contended(err) {
 			return err
+		}
+		if since.IsZero() {
+			since = time.Now()
 		}
 		if err := waiting(time.Since(since), err); err != nil {
 			return err

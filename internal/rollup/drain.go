@@ -11,6 +11,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/instant"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
 )
@@ -65,9 +66,13 @@ func (w *walk) batch(ctx context.Context, b budget, queue engine.Queue) error {
 	})
 	switch {
 	case err == nil:
-	case ctx.Err() == nil && pg.SQLState(err) == pg.StateQueryCanceled && queue.Shrink():
-		w.size.Cut(2)
-		return nil
+	case ctx.Err() == nil && pg.SQLState(err) == pg.StateQueryCanceled:
+		if queue.Shrink() {
+			w.size.Cut(2)
+			return nil
+		}
+		return problem.Wrap(err, problem.Failed, "raise walk.statement_timeout in the configuration, or look for what slows the database down",
+			"processing the invalidation queue does not end within %s, and it cannot be cut any smaller", w.db.walk.StatementTimeout)
 	default:
 		return err
 	}

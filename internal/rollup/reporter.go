@@ -48,9 +48,9 @@ func (r *reporter) phase(p report.Phase) {
 }
 
 // warn logs a warning once and keeps it in the state.
-func (r *reporter) warn(event journal.Event, text string) {
+func (r *reporter) warn(event journal.Event, text string, fields ...any) {
 	if r.st.Warn(text) {
-		r.log.Warn(text, event.Attr())
+		r.log.Warn(text, append([]any{event.Attr()}, fields...)...)
 	}
 }
 

@@ -20,7 +20,8 @@ func (w *Walker) standsBy() bool {
 	if !waits || age <= w.opts.StandbyLag {
 		return true
 	}
-	w.rep.warn(journal.StandbyTookOver, "the other schedulers have fallen behind by "+report.Duration(age)+"; this standby takes over")
+	w.rep.warn(journal.StandbyTookOver, "the other schedulers have fallen behind by "+report.Duration(age)+"; this standby takes over",
+		journal.Watermark(st.Watermark), journal.Lag(age))
 	return false
 }
 
