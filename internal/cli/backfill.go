@@ -106,7 +106,7 @@ func (a *app) backfill(cmd *cobra.Command, f *backfillFlags) error {
 	if err != nil {
 		return err
 	}
-	w, watch, err := a.newBackfill(cmd, rollup.Options{Throttle: hold, Looks: f.dryRun})
+	w, watch, err := a.newBackfill(cmd, rollup.Options{Throttle: hold, DryRun: f.dryRun})
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,9 @@ import (
 	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 )
-
-// settle is how far every roll-up, ours and others', stays behind the clock.
-const settle = 5 * time.Minute
 
 // watermarkMovedCheck: a migration's hook stamps the watermark without rolling up, so
 // what lies between is in no bucket.
@@ -30,7 +28,7 @@ func watermarkMovedCheck() Check {
 			// watermark later than that was not reached by a run.
 			last := row.lastRun()
 			ours := !env.memory.Committed.IsZero() && !row.watermark.After(env.memory.Committed) || row.watermark.Equal(env.memory.Planned)
-			if ours || row.newest == nil || row.watermark.Year() < 2000 || !row.watermark.After(last.Add(-settle+time.Second)) {
+			if ours || row.newest == nil || row.watermark.Year() < 2000 || !row.watermark.After(last.Add(-pipeline.CommitLag+time.Second)) {
 				return well("last run %s", report.Stamp(last))
 			}
 			fix := env.command("run")

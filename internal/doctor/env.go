@@ -47,7 +47,7 @@ type Limits struct {
 // it judges the same. An open transaction is told as soon as it can be why usage waits.
 func DefaultLimits() Limits {
 	return Limits{
-		IdleLock: time.Minute, BusyLock: status.WarnLock, OpenTx: status.WarnWait - settle,
+		IdleLock: time.Minute, BusyLock: status.WarnLock, OpenTx: status.WarnWait - pipeline.CommitLag,
 		Lag: status.WarnWait, LagBad: status.CritWait,
 		QueueOld: status.WarnQueue, QueueBad: status.CritQueue,
 		LastRun: 20 * time.Minute, Skew: 30 * time.Second, Quiet: 10 * time.Minute, FreeDisk: 16 << 20,

@@ -112,6 +112,9 @@ func (p *Pipeline) classify() {
 		return
 	}
 	reached := p.reached()
+	if len(reached) == 0 {
+		return // nothing is known of any release
+	}
 	p.Columns, p.Generation = columnsOf(reached), reached[len(reached)-1].Generation
 	p.exact(Hourly, hourlyColumns(reached))
 	p.exact(Usage, usageColumns(reached))

@@ -14,8 +14,8 @@ type Counter struct {
 	Sum string
 	// Recount is Sum for who cannot rely on that; "" means that Sum does not.
 	Recount string
-	// Late says that the column reads NULL in rows written before it came, until they are computed again.
-	Late bool
+	// NullUntilRecomputed says that the column reads NULL in rows written before it came, until they are computed again.
+	NullUntilRecomputed bool
 }
 
 // Stage is what a migration of Multica brought that matters to the roll-up.
@@ -33,7 +33,7 @@ func stages() []Stage {
 	tokens := func(name string) Counter { return Counter{Name: name, Sum: "sum(u." + name + ")"} }
 	uncosted := func(name string) Counter {
 		return Counter{
-			Name: "uncosted_" + name, Late: true,
+			Name: "uncosted_" + name, NullUntilRecomputed: true,
 			Sum: "coalesce(sum(u." + name + ") filter (where u.cost_usd_ticks is null), 0)",
 		}
 	}
@@ -68,7 +68,7 @@ func columnsOf(list []Stage) Columns {
 	for _, late := range []bool{false, true} {
 		for _, s := range list {
 			for _, counter := range s.Counters {
-				if counter.Late == late {
+				if counter.NullUntilRecomputed == late {
 					c.counters = append(c.counters, counter)
 				}
 			}
@@ -89,8 +89,8 @@ func (c Columns) Names() []string {
 	return names
 }
 
-// Place is where a counter stands in Names, from 1 on, as in an array of SQL. It fails for an unknown name.
-func (c Columns) Place(name string) (int, error) {
+// Position is where a counter stands in Names, from 1 on, as in an array of SQL. It fails for an unknown name.
+func (c Columns) Position(name string) (int, error) {
 	i := slices.Index(c.Names(), name)
 	if i < 0 {
 		return 0, fmt.Errorf("no counter %s", name)
@@ -98,21 +98,21 @@ func (c Columns) Place(name string) (int, error) {
 	return i + 1, nil
 }
 
-// Firm is the number of counters that every row has; the late ones come after them.
-func (c Columns) Firm() int {
-	firm := slices.IndexFunc(c.counters, func(counter Counter) bool { return counter.Late })
+// NeverNull is the number of counters that every row has; the late ones come after them.
+func (c Columns) NeverNull() int {
+	firm := slices.IndexFunc(c.counters, func(counter Counter) bool { return counter.NullUntilRecomputed })
 	if firm < 0 {
 		return len(c.counters)
 	}
 	return firm
 }
 
-// Late is the place of the first late counter, 0 where there is none.
-func (c Columns) Late() int {
-	if c.Firm() == len(c.counters) {
+// FirstNullable is the position of the first late counter, 0 where there is none.
+func (c Columns) FirstNullable() int {
+	if c.NeverNull() == len(c.counters) {
 		return 0
 	}
-	return c.Firm() + 1
+	return c.NeverNull() + 1
 }
 
 // Key lists the columns of the key, of the row that is named; "" names none.

@@ -14,6 +14,10 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
+// CommitLag is how far every roll-up, Multica's own and ours, stays behind the clock: what a transaction writes
+// carries the time of its beginning.
+const CommitLag = 5 * time.Minute
+
 // Parts are parts of statements for the packages that ask more than one thing in one snapshot:
 //   - state_row, the pipeline's state row, as ReadState returns it.
 //

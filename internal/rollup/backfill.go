@@ -16,7 +16,7 @@ func (w *Walker) PlanBackfill(ctx context.Context, o BackfillOptions) (*Backfill
 }
 
 func (w *Walker) survey() *survey {
-	return &survey{db: w.db, mem: w.walk.mem, rep: w.rep, at: w.at, engine: w.walk.write.engine, looks: w.opts.Looks}
+	return &survey{db: w.db, mem: w.walk.mem, rep: w.rep, at: w.at, engine: w.walk.write.engine, dryRun: w.opts.DryRun}
 }
 
 // Backfill carries out a plan: the pass over history, then the walk to the
@@ -25,7 +25,7 @@ func (w *Walker) survey() *survey {
 // another all along is a problem of kind TryAgain.
 func (w *Walker) Backfill(ctx context.Context, plan *BackfillPlan, o BackfillOptions) error {
 	p := &pass{plan: plan, asked: o, survey: w.survey(), walk: w.walk, horizon: w.at.horizon}
-	passed, err := p.over(ctx)
+	passed, err := p.run(ctx)
 	switch {
 	case err != nil:
 	case passed:

@@ -110,7 +110,7 @@ func TestABackfillWithoutRightsFailsBeforeItBegins(t *testing.T) {
 				if len(a.places()) != 0 {
 					t.Error("it left a place behind")
 				}
-				a.opts.Looks = true
+				a.opts.DryRun = true
 				if p, err := a.plan(rollup.BackfillOptions{}); err != nil || p.Total == 0 {
 					t.Errorf("only looking: %v", err)
 				}
@@ -128,7 +128,7 @@ func TestWhoOnlyLooksTouchesNothing(t *testing.T) {
 	if err := os.WriteFile(place, []byte("{garb"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a.opts.Looks = true
+	a.opts.DryRun = true
 	if p, err := a.plan(rollup.BackfillOptions{}); err != nil || p.Resumed {
 		t.Fatalf("%+v, %v; want a plan that starts over", p, err)
 	}

@@ -37,25 +37,35 @@ func (d *database) pipe() *pipeline.Pipeline { return d.session.Pipeline() }
 // connection, as the session does, and after a serialization failure or
 // deadlock; so steps must be whole transactions, or reads.
 func (d *database) do(ctx context.Context, step func(*pgx.Conn) error) error {
+	return d.repeat(ctx, step, func(err error) bool { return conflicting(err) || isDuplicate(err) })
+}
+
+// repeat repeats a step, up to conflictTries times, after an error that is of a conflict.
+func (d *database) repeat(ctx context.Context, step func(*pgx.Conn) error, conflict func(error) bool) error {
 	for conflicts := 0; ; conflicts++ {
 		err := d.session.Do(ctx, step)
-		if ctx.Err() != nil || !isConflict(err) || conflicts == conflictTries {
+		if ctx.Err() != nil || !conflict(err) || conflicts == conflictTries {
 			return err
 		}
 		d.log.Debug("lost a conflict, trying again", journal.SliceRetried.Attr(), journal.Reason(d.connector.Redact(err.Error())))
-		if err := pause.For(ctx, time.Duration(10+rand.IntN(90))*time.Millisecond); err != nil {
+		if err := conflictPause(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-func isConflict(err error) bool {
-	switch pg.SQLState(err) {
-	case pg.StateSerializationFailure, pg.StateDeadlockDetected, pg.StateUniqueViolation:
-		return true
-	}
-	return errors.Is(err, pg.ErrLockTaken)
+// conflictPause keeps two that lost to each other from meeting again.
+func conflictPause(ctx context.Context) error {
+	return pause.For(ctx, time.Duration(10+rand.IntN(90))*time.Millisecond)
 }
+
+// conflicting says whether others changed the same rows, or took the lock, first.
+func conflicting(err error) bool {
+	return pg.Contended(err) && pg.SQLState(err) != pg.StateLockNotAvailable
+}
+
+// isDuplicate says whether another inserted a row of the same key first.
+func isDuplicate(err error) bool { return pg.SQLState(err) == pg.StateUniqueViolation }
 
 // read runs fn in a read-only transaction, where a policy that would hide
 // rows is an error: what is planned by rows unseen would be lost.
@@ -89,8 +99,9 @@ func (d *database) write(ctx context.Context, fn func(pgx.Tx) error) error {
 
 // locked runs fn in a transaction that holds lock 4246, and returns for how long it did. At its end it looks
 // again at whether anything of this database may be written: what was changed before fn had its locks is seen then.
+// A conflict is left to lockWait, which knows for how long to try.
 func (d *database) locked(ctx context.Context, s pg.TxSettings, fn func(pgx.Tx) error) (held time.Duration, err error) {
-	err = d.do(ctx, func(conn *pgx.Conn) (err error) {
+	err = d.repeat(ctx, func(conn *pgx.Conn) (err error) {
 		held, err = pg.InLockedTx(ctx, conn, s, func(tx pgx.Tx) error {
 			if err := fn(tx); err != nil {
 				return err
@@ -98,7 +109,7 @@ func (d *database) locked(ctx context.Context, s pg.TxSettings, fn func(pgx.Tx) 
 			return d.pipe().Recheck(ctx, tx)
 		})
 		return err
-	})
+	}, isDuplicate)
 	return held, err
 }
 

@@ -57,8 +57,8 @@ func (w *walk) drain(ctx context.Context, b budget, horizon time.Time) (bool, er
 // batch works off a planned batch of the queue, or makes the next one smaller where it took too long.
 func (w *walk) batch(ctx context.Context, b budget, queue engine.Queue) error {
 	var did committed
-	err := w.turn.take(ctx, b, func() (err error) {
-		if err := w.brake.release(ctx); err != nil {
+	err := w.wait.retry(ctx, b, func() (err error) {
+		if err := w.throttler.wait(ctx); err != nil {
 			return err
 		}
 		did, err = w.write.batch(ctx, queue)
@@ -76,7 +76,7 @@ func (w *walk) batch(ctx context.Context, b budget, queue engine.Queue) error {
 	default:
 		return err
 	}
-	w.brake.worked = did.held
+	w.throttler.worked = did.held
 	w.rep.count(did.Result, did.held)
 	queue.Drained(did.Result, did.held)
 	w.rep.log.Debug("worked off a slice of the queue", journal.SliceDone.Attr(), journal.Reason("queue"),

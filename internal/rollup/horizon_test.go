@@ -60,7 +60,7 @@ func (a *agent) owes(want ...ledger.Kind) {
 
 // atOnce makes the horizon the present, and open transactions a debt at once.
 func (a *agent) atOnce() *agent {
-	a.opts.Settle, a.opts.Walk.HorizonHold = time.Nanosecond, 0
+	a.opts.HorizonDelay, a.opts.Walk.HorizonHold = time.Nanosecond, 0
 	return a
 }
 
@@ -100,7 +100,7 @@ func TestAnOpenTransactionHoldsTheHorizonBack(t *testing.T) {
 			seed(t, db.Conn, lab.Typical(2, 300))
 			tx, started := open(t, db)
 			a := newAgent(t, db, engine)
-			a.opts.Settle = time.Nanosecond
+			a.opts.HorizonDelay = time.Nanosecond
 			st := a.run()
 			if st.Outcome != report.Current || !st.Watermark.Equal(started) || st.Held == "" {
 				t.Fatalf("outcome %q, watermark %s, held %q; want current, %s and a reason", st.Outcome, st.Watermark, st.Held, started)

@@ -20,7 +20,7 @@ func moved(t testing.TB) (db *labtest.DB, a *agent, issue string) {
 	db = labtest.New(t, lab.Gen272)
 	seed(t, db.Conn, lab.Typical(61, 300))
 	a = newAgent(t, db, "set")
-	a.opts.Settle = time.Nanosecond
+	a.opts.HorizonDelay = time.Nanosecond
 	a.run()
 	issue = get[string](t, db.Conn, `select q.issue_id::text from agent_task_queue q join issue i on i.id = q.issue_id
 		join task_usage u on u.task_id = q.id where q.runtime_id is not null and i.project_id is not null order by 1 limit 1`)
@@ -102,12 +102,12 @@ func TestUsageCommittedBesideAYoungMoveIsRolledUpWhereItWasMovedTo(t *testing.T)
 			if !remembers {
 				a.opts.StateDir = "/dev/null/nowhere"
 			}
-			a.opts.Settle = 2 * time.Second
+			a.opts.HorizonDelay = 2 * time.Second
 			early, started := open(t, db)
 			if _, err := early.Exec(context.Background(), useIssue, issue); err != nil {
 				t.Fatal(err)
 			}
-			labtest.UntilLater(t, db.Conn, started, a.opts.Settle)
+			labtest.UntilLater(t, db.Conn, started, a.opts.HorizonDelay)
 			move, _ := open(t, db)
 			if _, err := move.Exec(context.Background(), moveProject, issue); err != nil {
 				t.Fatal(err)
@@ -225,12 +225,12 @@ func TestUsageCountedBeforeItsTimeIsTakenOutOfTheKeyThatItLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	exec(t, db.Conn, useIssueAt, issue, "0 hours") // in no key that the move queues
-	a.opts.Settle = time.Hour
+	a.opts.HorizonDelay = time.Hour
 	a.run() // comes to the neighbour's usage, and counts the other's with it
 	if err := move.Commit(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	a.opts.Settle = time.Nanosecond
+	a.opts.HorizonDelay = time.Nanosecond
 	a.run()
 	exact(t, db.Conn)
 }

@@ -95,7 +95,7 @@ func TestAGapBeforeTheBeginningOfABackfillIsRolledUpAgain(t *testing.T) {
 			db, begin := history(t)
 			a := newAgent(t, db, engine).atOnce()
 			// The agent knows the first two hours; then somebody stamps seven more.
-			a.opts.Settle = get[time.Duration](t, db.Conn, "select now() - $1::timestamptz", begin.Add(2*time.Hour))
+			a.opts.HorizonDelay = get[time.Duration](t, db.Conn, "select now() - $1::timestamptz", begin.Add(2*time.Hour))
 			a.run()
 			stampWatermark(t, db.Conn, begin.Add(9*time.Hour))
 			a.atOnce()
@@ -188,7 +188,7 @@ func TestAStampBeyondTheHorizonDuringAWalkIsMadeUpFor(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			db, begin := history(t)
 			a := newAgent(t, db, engine)
-			a.opts.Settle = get[time.Duration](t, db.Conn, "select now() - $1::timestamptz", begin.Add(8*time.Hour))
+			a.opts.HorizonDelay = get[time.Duration](t, db.Conn, "select now() - $1::timestamptz", begin.Add(8*time.Hour))
 			st := a.stepThen(func() { stampWatermark(t, db.Conn, begin.Add(11*time.Hour)) })
 			if want := begin.Add(11 * time.Hour); !st.Watermark.Equal(want) {
 				t.Errorf("the watermark is reported as %s, want %s", st.Watermark, want)

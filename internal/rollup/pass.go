@@ -26,8 +26,8 @@ type pass struct {
 	done    *ledger.Checkpoint // how far it has come
 }
 
-// over carries the pass out. False: it has ended early, as was asked for.
-func (p *pass) over(ctx context.Context) (bool, error) {
+// run carries the pass out. False: it has ended early, as was asked for.
+func (p *pass) run(ctx context.Context) (bool, error) {
 	if err := p.walk.mem.noticeMove(time.Time{}, p.walk.rep.st.Watermark); err != nil {
 		return false, err
 	}
@@ -46,7 +46,7 @@ func (p *pass) over(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, p.walk.db.explain(err)
 	}
-	_, err = p.walk.along(ctx, budget{}, &leg{
+	_, err = p.walk.walkLeg(ctx, budget{}, &leg{
 		cursor: p.plan.Cursor, end: p.done.PassTo, planner: planner, horizon: p.horizon, moves: true,
 		done: func(cursor time.Time, r engine.Result) error { return p.reach(ctx, cursor, r.Read) },
 	})
@@ -99,7 +99,7 @@ func (p *pass) checkpoint() error {
 func (p *pass) begin(ctx context.Context) error {
 	rep := p.walk.rep
 	if p.plan.uncounted {
-		if err := p.walk.brake.release(ctx); err != nil {
+		if err := p.walk.throttler.wait(ctx); err != nil {
 			return err
 		}
 		rep.phase(report.Counting)
@@ -130,7 +130,7 @@ func (p *pass) reach(ctx context.Context, cursor time.Time, read int64) error {
 	}
 	var rest time.Duration
 	if c.Done < c.Total {
-		rest = p.walk.brake.rest()
+		rest = p.walk.throttler.rest()
 	}
 	p.walk.rep.progress(c.Done, c.Total, rest)
 	if err := p.walk.mem.saveCheckpoint(c); err != nil {

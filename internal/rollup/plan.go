@@ -83,7 +83,7 @@ type survey struct {
 	rep    *reporter
 	at     *position
 	engine engine.Engine
-	looks  bool // a dry run: a missing privilege is told, and no failure
+	dryRun bool // a dry run: a missing privilege is told, and no failure
 }
 
 // plan finds out what a backfill would do, from real counts. It writes
@@ -136,7 +136,7 @@ func (s *survey) tryPrivileges(ctx context.Context) error {
 	if pg.SQLState(err) == pg.StateLockNotAvailable {
 		return nil // who holds a whole table is waited for in the walk
 	}
-	if err = s.db.explain(err); err == nil || !s.looks || problem.KindOf(err) != problem.Permission {
+	if err = s.db.explain(err); err == nil || !s.dryRun || problem.KindOf(err) != problem.Permission {
 		return err
 	}
 	s.rep.log.Warn("a backfill would fail: "+err.Error(), journal.Hint(problem.HintOf(err)))

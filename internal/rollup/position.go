@@ -20,15 +20,12 @@ import (
 // sake. A prepared transaction holds for up to twice as long.
 const holdBefore103 = 20 * time.Minute
 
-// settle is how far by default the horizon trails the clock, as in Multica's own tick.
-const settle = 5 * time.Minute
-
 // position is where the pipeline stands: the watermark, which the report has, and the horizon.
 type position struct {
 	db      *database
 	write   *writer
 	mem     *memory
-	turn    *turn
+	wait    *lockWait
 	rep     *reporter
 	opts    Options
 	horizon horizon.Horizon // as read last
@@ -70,7 +67,7 @@ func (p *position) leftByRun(ctx context.Context) (byRun bool, err error) {
 		return false, nil
 	}
 	err = p.db.read(ctx, func(tx pgx.Tx) (err error) {
-		byRun, err = pipeline.LeftByRun(ctx, tx, settle-time.Second)
+		byRun, err = pipeline.LeftByRun(ctx, tx, pipeline.CommitLag-time.Second)
 		return err
 	})
 	return byRun, err
@@ -85,7 +82,7 @@ func (p *position) rewind(ctx context.Context) (mark time.Time, err error) {
 		remembered = ledger.Memory{}
 	}
 	var was time.Time
-	err = p.turn.take(ctx, budget{}, func() (err error) {
+	err = p.wait.retry(ctx, budget{}, func() (err error) {
 		mark, was, err = p.write.rewind(ctx, remembered.RewindTo)
 		return err
 	})
@@ -107,7 +104,7 @@ func (p *position) lookAhead(ctx context.Context) error {
 	if p.mem.store == nil {
 		hold = -1
 	}
-	rules := horizon.Rules{Since: p.mem.doubtFrom(p.rep.st.Watermark), Delay: p.opts.Settle, Hold: hold}
+	rules := horizon.Rules{Since: p.mem.doubtFrom(p.rep.st.Watermark), Delay: p.opts.HorizonDelay, Hold: hold}
 	var open horizon.Snapshot
 	err := p.db.do(ctx, func(conn *pgx.Conn) (err error) {
 		open, err = horizon.Read(ctx, conn)

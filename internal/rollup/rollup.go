@@ -48,8 +48,8 @@ type Options struct {
 	LockPatience time.Duration // how long to wait for lock 4246 without getting it once
 	LockTold     time.Duration // after how much of it the log says who holds it; 0 means never
 	StateDir     string        // as configured; "" means the default
-	Looks        bool          // only plans: nothing is written, to the state directory either
-	Settle       time.Duration // how far the horizon trails the clock; 0 means the five minutes of Multica's own tick
+	DryRun       bool          // only plans: nothing is written, to the state directory either
+	HorizonDelay time.Duration // how far the horizon trails the clock; 0 means the five minutes of Multica's own tick
 	Throttle     Throttle      // nil means none
 	FixedSize    int           // usage rows aimed at for every slice; 0 means by how long slices take
 	Log          *slog.Logger
@@ -82,8 +82,8 @@ type Walker struct {
 
 // New returns a walker. Nothing is connected yet.
 func New(connector *pg.Connector, opts Options) *Walker {
-	if opts.Settle == 0 {
-		opts.Settle = settle
+	if opts.HorizonDelay == 0 {
+		opts.HorizonDelay = pipeline.CommitLag
 	}
 	rep := newReporter(connector, opts)
 	db := &database{
@@ -92,13 +92,13 @@ func New(connector *pg.Connector, opts Options) *Walker {
 			Known: opts.Known, StateDir: opts.StateDir, Reconnect: opts.Reconnect, Log: opts.Log, Lost: rep.blocked,
 		}),
 	}
-	mem := &memory{rep: rep, delay: opts.Settle}
+	mem := &memory{rep: rep, delay: opts.HorizonDelay}
 	write := &writer{db: db, mem: mem}
-	turn := &turn{db: db, rep: rep, patience: opts.LockPatience, told: opts.LockTold}
+	wait := &lockWait{db: db, rep: rep, patience: opts.LockPatience, told: opts.LockTold}
 	return &Walker{
 		opts: opts, db: db, rep: rep,
-		at:   &position{db: db, write: write, mem: mem, turn: turn, rep: rep, opts: opts},
-		walk: &walk{db: db, write: write, mem: mem, turn: turn, brake: &brake{throttle: opts.Throttle, db: db, rep: rep}, rep: rep},
+		at:   &position{db: db, write: write, mem: mem, wait: wait, rep: rep, opts: opts},
+		walk: &walk{db: db, write: write, mem: mem, wait: wait, throttler: &throttler{throttle: opts.Throttle, db: db, rep: rep}, rep: rep},
 	}
 }
 
@@ -151,7 +151,7 @@ func (w *Walker) Open(ctx context.Context) error {
 // openStore opens what is remembered of the database.
 func (w *Walker) openStore() {
 	open := w.db.session.OpenStore
-	if w.opts.Looks {
+	if w.opts.DryRun {
 		open = w.db.session.InspectStore
 	}
 	err := open()

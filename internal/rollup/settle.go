@@ -57,7 +57,7 @@ func (w *walk) window(ctx context.Context, b budget, h horizon.Horizon, d ledger
 		}
 		return w.mem.change(func(m *ledger.Memory) { m.Settle(d, cursor) })
 	}}
-	arrived, err := w.along(ctx, b, l)
+	arrived, err := w.walkLeg(ctx, b, l)
 	if err != nil || !arrived || !whole {
 		return arrived, err
 	}

@@ -27,26 +27,26 @@ type leg struct {
 	done        func(cursor time.Time, r engine.Result) error // after each step, under no lock; may be nil
 }
 
-// stands says whether a leg at its cursor may go on with the watermark where it is. A moving leg
+// validAt says whether a leg at its cursor may go on with the watermark where it is. A moving leg
 // never stands before the watermark: where the server lost it in a crash, or somebody reset it, the
 // walk goes back with it.
-func (l *leg) stands(mark time.Time) bool {
+func (l *leg) validAt(mark time.Time) bool {
 	return !(l.moves && mark.Before(l.cursor)) && !(l.strict && mark.After(l.cursor))
 }
 
 // walk takes legs from their beginning to their end, slice by slice.
 type walk struct {
-	db    *database
-	write *writer
-	mem   *memory
-	turn  *turn
-	brake *brake
-	rep   *reporter
-	size  sizing.Size // usage rows aimed at for the next slice
+	db        *database
+	write     *writer
+	mem       *memory
+	wait      *lockWait
+	throttler *throttler
+	rep       *reporter
+	size      sizing.Size // usage rows aimed at for the next slice
 }
 
-// along takes a leg to its end; false means that the budget ended first.
-func (w *walk) along(ctx context.Context, b budget, l *leg) (arrived bool, err error) {
+// walkLeg takes a leg to its end; false means that the budget ended first.
+func (w *walk) walkLeg(ctx context.Context, b budget, l *leg) (arrived bool, err error) {
 	for l.cursor.Before(l.end) {
 		if b.spent() {
 			return false, nil
@@ -59,7 +59,7 @@ func (w *walk) along(ctx context.Context, b budget, l *leg) (arrived bool, err e
 		moved, others := errors.AsType[*movedError](err)
 		switch {
 		case err == nil:
-			err = w.advance(l, plan, did)
+			err = w.afterCommit(l, plan, did)
 		case others:
 			err = w.follow(l, moved.to)
 		case errors.Is(err, errOutOfTime):
@@ -90,7 +90,7 @@ func (w *walk) forward(ctx context.Context, b budget, at *position) (bool, error
 	if err != nil {
 		return false, w.db.explain(err)
 	}
-	return w.along(ctx, b, &leg{cursor: start, end: h.At, planner: planner, horizon: h, moves: true, strict: true})
+	return w.walkLeg(ctx, b, &leg{cursor: start, end: h.At, planner: planner, horizon: h, moves: true, strict: true})
 }
 
 // plan finds where the next slice of a leg ends.
@@ -105,11 +105,11 @@ func (w *walk) plan(ctx context.Context, l *leg) (p engine.Plan, err error) {
 // commit commits the slices of a plan, each in one transaction, and returns what they did.
 func (w *walk) commit(ctx context.Context, b budget, l *leg, p engine.Plan) (total committed, err error) {
 	for i, s := range p.Slices {
-		o := order{leg: l, advance: l.moves && i == len(p.Slices)-1, rows: w.rep.st.Rows}
+		o := sliceOptions{leg: l, moveWatermark: l.moves && i == len(p.Slices)-1, rows: w.rep.st.Rows}
 		var did committed
-		err := w.turn.take(ctx, b, func() (err error) {
+		err := w.wait.retry(ctx, b, func() (err error) {
 			if p.Events > 0 { // nothing is waited for where nothing is left to do
-				if err := w.brake.release(ctx); err != nil {
+				if err := w.throttler.wait(ctx); err != nil {
 					return err
 				}
 			}
@@ -128,7 +128,7 @@ func (w *walk) commit(ctx context.Context, b budget, l *leg, p engine.Plan) (tot
 
 // note reports a committed slice.
 func (w *walk) note(s engine.Slice, did committed) {
-	w.brake.worked = did.held
+	w.throttler.worked = did.held
 	w.rep.st.Watermark = instant.Later(w.rep.st.Watermark, did.watermark)
 	w.rep.st.SliceFrom, w.rep.st.SliceTo = s.From, s.To
 	w.rep.count(did.Result, did.held)
@@ -136,8 +136,8 @@ func (w *walk) note(s engine.Slice, did committed) {
 		journal.Rows(did.Written+did.Deleted), journal.Duration(did.held), journal.Engine(w.write.engine.Name()))
 }
 
-// advance goes on after a plan has been committed.
-func (w *walk) advance(l *leg, p engine.Plan, did committed) error {
+// afterCommit goes on after a plan has been committed.
+func (w *walk) afterCommit(l *leg, p engine.Plan, did committed) error {
 	l.cursor = p.To
 	w.size.Took(did.held/time.Duration(len(p.Slices)), p.Full)
 	if l.done == nil {
@@ -170,7 +170,7 @@ func (w *walk) smaller(l *leg, p engine.Plan, err error) error {
 
 // stamp moves the watermark to a point, or nowhere if it is there already, without rolling up.
 func (w *walk) stamp(ctx context.Context, to time.Time, rows int64) error {
-	return w.turn.take(ctx, budget{}, func() error {
+	return w.wait.retry(ctx, budget{}, func() error {
 		mark, err := w.write.stamp(ctx, to, rows)
 		if err == nil {
 			w.rep.st.Watermark = mark

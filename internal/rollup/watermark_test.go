@@ -82,7 +82,7 @@ func TestTheDatabasesOwnTickBesideOursHarmsNothing(t *testing.T) {
 	db := labtest.New(t, lab.Gen272)
 	seed(t, db.Conn, lab.Typical(15, 300))
 	a := newAgent(t, db, "set")
-	a.opts.Settle = 20 * time.Minute
+	a.opts.HorizonDelay = 20 * time.Minute
 	a.run()
 	for range 3 {
 		exec(t, db.Conn, "update task_usage set output_tokens = output_tokens + 1, updated_at = watermark_at + interval '1 millisecond' from task_usage_hourly_rollup_state s where task_usage.id in (select id from task_usage order by random() limit 20)")
@@ -91,7 +91,7 @@ func TestTheDatabasesOwnTickBesideOursHarmsNothing(t *testing.T) {
 		a.run()
 	}
 	exact(t, db.Conn)
-	a.opts.Settle = 0
+	a.opts.HorizonDelay = 0
 	a.run()
 	exact(t, db.Conn)
 }

@@ -28,11 +28,11 @@ type movedError struct{ to time.Time }
 
 func (e *movedError) Error() string { return "the watermark was moved to " + instant.Stamp(e.to) }
 
-// order is what a slice's transaction does beside rolling up.
-type order struct {
-	leg     *leg
-	advance bool  // the watermark moves to the slice's end
-	rows    int64 // hourly rows that the run has written before
+// sliceOptions are what a slice's transaction does beside rolling up.
+type sliceOptions struct {
+	leg           *leg
+	moveWatermark bool  // the watermark moves to the slice's end
+	rows          int64 // hourly rows that the run has written before
 }
 
 // committed is what a slice's transaction has done.
@@ -44,20 +44,20 @@ type committed struct {
 
 // slice rolls up one slice: lock, look where the watermark is, roll up, remember where the watermark is going,
 // move it to the slice's end. Nothing is done where the walk does not stand at the watermark: *movedError.
-func (w *writer) slice(ctx context.Context, s engine.Slice, o order) (did committed, err error) {
+func (w *writer) slice(ctx context.Context, s engine.Slice, o sliceOptions) (did committed, err error) {
 	did.held, err = w.db.locked(ctx, w.engine.Transaction(w.db.settings()), func(tx pgx.Tx) error {
 		row, err := pipeline.ReadState(ctx, tx, w.db.pipe().Database)
 		if err != nil {
 			return err
 		}
 		mark := row.Watermark
-		if !o.leg.stands(mark) {
+		if !o.leg.validAt(mark) {
 			return &movedError{to: mark}
 		}
 		if did.Result, err = w.engine.Roll(ctx, tx, s); err != nil {
 			return err
 		}
-		advances := o.advance && s.To.After(mark)
+		advances := o.moveWatermark && s.To.After(mark)
 		if err := w.intend(o.leg, mark, s.To, advances); err != nil || !advances {
 			return err
 		}

@@ -27,7 +27,7 @@ func TestANewGenerationIsOneEntry(t *testing.T) {
 		Generation: "999",
 		Counters: []pipeline.Counter{
 			{Name: "reasoning_tokens", Sum: "sum(u.reasoning_tokens)"},
-			{Name: "tool_calls", Sum: "coalesce(sum(u.tool_calls), 0)", Late: true},
+			{Name: "tool_calls", Sum: "coalesce(sum(u.tool_calls), 0)", NullUntilRecomputed: true},
 		},
 		Usage: []string{"reasoning_tokens", "tool_calls"},
 	})
@@ -35,7 +35,7 @@ func TestANewGenerationIsOneEntry(t *testing.T) {
 		t.Helper()
 		w := rollup.New(connector(t, db.DSN), rollup.Options{
 			Command: "run", Engine: "set", Known: o.Known, Walk: o.Walk, StateDir: o.StateDir, Log: o.Log,
-			Reconnect: labtest.Guard, LockPatience: labtest.Guard, Settle: time.Microsecond,
+			Reconnect: labtest.Guard, LockPatience: labtest.Guard, HorizonDelay: time.Microsecond,
 		})
 		defer w.Close(context.Background())
 		if err := w.Open(t.Context()); err != nil {

@@ -307,7 +307,7 @@ func (h *twoHosts) settle() {
 			h.t.Fatal(err)
 		}
 		w := rollup.New(connector, rollup.Options{
-			Command: "run", Engine: "auto", Known: pipeline.Shipped(), Walk: config.Defaults().Walk, Settle: time.Microsecond,
+			Command: "run", Engine: "auto", Known: pipeline.Shipped(), Walk: config.Defaults().Walk, HorizonDelay: time.Microsecond,
 			Reconnect: time.Second, LockPatience: 30 * time.Second, StateDir: a.state, Log: slog.New(slog.DiscardHandler),
 		})
 		err = w.Open(context.Background())

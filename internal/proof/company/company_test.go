@@ -123,7 +123,7 @@ func (c *company) options(command, dir, engine string, trail time.Duration) roll
 	walk := config.Defaults().Walk
 	walk.LockTimeout = cmp.Or(c.lockTimeout, walk.LockTimeout)
 	return rollup.Options{
-		Command: command, Engine: engine, Known: pipeline.Shipped(), Walk: walk, Settle: trail, FixedSize: 200,
+		Command: command, Engine: engine, Known: pipeline.Shipped(), Walk: walk, HorizonDelay: trail, FixedSize: 200,
 		Reconnect: 5 * time.Second, LockPatience: 5 * time.Second, StateDir: dir, Log: slog.New(slog.DiscardHandler),
 	}
 }

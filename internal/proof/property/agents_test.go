@@ -48,7 +48,7 @@ func (a *agent) options(command string, cancel context.CancelFunc, between func(
 		stopAfter = 1 + w.rng.Int64N(6)
 	}
 	return rollup.Options{
-		Command: command, Engine: engine, Known: pipeline.Shipped(), Walk: walk, Settle: settle,
+		Command: command, Engine: engine, Known: pipeline.Shipped(), Walk: walk, HorizonDelay: settle,
 		FixedSize: pick(w.rng, []int{2, 7, 30, 500}), Reconnect: 5 * time.Second, LockPatience: 80 * time.Millisecond,
 		StateDir: a.dir, Log: slog.New(slog.DiscardHandler),
 		Observe: func(st *report.State) {

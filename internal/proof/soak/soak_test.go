@@ -324,7 +324,7 @@ func (s *soak) settle(dirs []string) {
 			s.t.Fatal(err)
 		}
 		w := rollup.New(connector, rollup.Options{
-			Command: "run", Engine: "auto", Known: pipeline.Shipped(), Walk: config.Defaults().Walk, Settle: time.Microsecond,
+			Command: "run", Engine: "auto", Known: pipeline.Shipped(), Walk: config.Defaults().Walk, HorizonDelay: time.Microsecond,
 			Reconnect: time.Second, LockPatience: 30 * time.Second, StateDir: dir, Log: slog.New(slog.DiscardHandler),
 		})
 		if err := w.Open(context.Background()); err != nil {

@@ -62,8 +62,8 @@ with mark as materialized (
   select k.*,
          case
            when k.want is null and not exists (select from agent a where a.id = k.agent_id) then 'kept'
-           {{- if .Late}}
-           when k.want[1:{{.Firm}}] = k.got[1:{{.Firm}}] and k.got[{{.Late}}] is null then 'not recomputed'
+           {{- if .FirstNullable}}
+           when k.want[1:{{.NeverNull}}] = k.got[1:{{.NeverNull}}] and k.got[{{.FirstNullable}}] is null then 'not recomputed'
            {{- end}}
            when k.bucket_hour < $5 then 'given up'
            when k.latest >= (select watermark from mark) then 'ahead'
@@ -83,12 +83,12 @@ with mark as materialized (
 )
 select '' as kind, null::timestamptz as bucket_hour, '' as workspace_id, '' as runtime_id, '' as agent_id, '' as project_id,
        '' as provider, '' as model,
-       array[(select coalesce(sum(want[{{.Place "event_count"}}]), 0) from compared), (select count(got) from compared),
+       array[(select coalesce(sum(want[{{.Position "event_count"}}]), 0) from compared), (select count(got) from compared),
              (select count(*) from odd where kind = 'ahead'), (select count(*) from odd where kind = 'queued'),
              (select count(*) from odd where kind = 'owed'), (select count(*) from odd where kind = 'given up'),
              (select count(*) from odd where kind = 'not recomputed'),
              (select count(*) from odd where kind = 'kept'),
-             (select least(coalesce(sum(got[{{.Place "input_tokens"}}] + got[{{.Place "output_tokens"}}] + got[{{.Place "cache_read_tokens"}}] + got[{{.Place "cache_write_tokens"}}]), 0), 9223372036854775807) from odd where kind = 'kept')
+             (select least(coalesce(sum(got[{{.Position "input_tokens"}}] + got[{{.Position "output_tokens"}}] + got[{{.Position "cache_read_tokens"}}] + got[{{.Position "cache_write_tokens"}}]), 0), 9223372036854775807) from odd where kind = 'kept')
             ]::bigint[] as want,
        null::bigint[] as got, (select watermark from mark) as watermark,
        (select array_agg(distinct agent_id::text) from odd where kind = 'kept') as agents

@@ -13,50 +13,50 @@ import (
 // shortPause is not worth a word.
 const shortPause = time.Second
 
-// brake applies the throttle between slices.
-type brake struct {
+// throttler applies the throttle between slices.
+type throttler struct {
 	throttle Throttle // nil means none
 	db       *database
 	rep      *reporter
 	worked   time.Duration // by the last slice; zero before the first, and once the pause after it is over
 }
 
-// release returns when the next slice may start: after the pause that the last one
+// wait returns when the next slice may start: after the pause that the last one
 // has earned the database, and when no signal holds back any more.
-func (b *brake) release(ctx context.Context) error {
-	if b.throttle == nil {
+func (t *throttler) wait(ctx context.Context) error {
+	if t.throttle == nil {
 		return nil
 	}
-	rest := b.rest()
-	b.worked = 0
-	if err := b.pause(ctx, rest); err != nil {
+	rest := t.rest()
+	t.worked = 0
+	if err := t.pause(ctx, rest); err != nil {
 		return err
 	}
 	ask := func(step func(pg.Querier) error) error {
-		return b.db.do(ctx, func(conn *pgx.Conn) error { return step(conn) })
+		return t.db.do(ctx, func(conn *pgx.Conn) error { return step(conn) })
 	}
-	return b.throttle.Wait(ctx, ask, b.rep.throttled)
+	return t.throttle.Wait(ctx, ask, t.rep.throttled)
 }
 
 // rest is the pause that the last slice has earned the database.
-func (b *brake) rest() time.Duration {
-	if b.throttle == nil || b.worked <= 0 {
+func (t *throttler) rest() time.Duration {
+	if t.throttle == nil || t.worked <= 0 {
 		return 0
 	}
-	return b.throttle.Rest(b.worked)
+	return t.throttle.Rest(t.worked)
 }
 
 // pause is the pause between two slices.
-func (b *brake) pause(ctx context.Context, rest time.Duration) error {
+func (t *throttler) pause(ctx context.Context, rest time.Duration) error {
 	if rest <= 0 {
 		return nil
 	}
 	if rest >= shortPause {
-		b.rep.st.Pausing = true
-		b.rep.throttled("pausing " + rest.Round(time.Millisecond).String() + " between slices")
+		t.rep.st.Pausing = true
+		t.rep.throttled("pausing " + rest.Round(time.Millisecond).String() + " between slices")
 		defer func() {
-			b.rep.st.Pausing = false
-			b.rep.throttled("")
+			t.rep.st.Pausing = false
+			t.rep.throttled("")
 		}()
 	}
 	return pause.For(ctx, rest)
