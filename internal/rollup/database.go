@@ -99,10 +99,11 @@ func (d *database) write(ctx context.Context, fn func(pgx.Tx) error) error {
 
 // locked runs fn in a transaction that holds lock 4246, and returns for how long it did. At its end it looks
 // again at whether anything of this database may be written: what was changed before fn had its locks is seen then.
-// A conflict is left to lockWait, which knows for how long to try.
-func (d *database) locked(ctx context.Context, s pg.TxSettings, fn func(pgx.Tx) error) (held time.Duration, err error) {
+// A conflict is left to lockWait, which knows for how long to try. The settings are made anew for each try, since a
+// lost connection changes them; adjust adds what this transaction needs.
+func (d *database) locked(ctx context.Context, adjust func(pg.TxSettings) pg.TxSettings, fn func(pgx.Tx) error) (held time.Duration, err error) {
 	err = d.repeat(ctx, func(conn *pgx.Conn) (err error) {
-		held, err = pg.InLockedTx(ctx, conn, s, func(tx pgx.Tx) error {
+		held, err = pg.InLockedTx(ctx, conn, adjust(d.settings()), func(tx pgx.Tx) error {
 			if err := fn(tx); err != nil {
 				return err
 			}

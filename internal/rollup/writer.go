@@ -45,7 +45,7 @@ type committed struct {
 // slice rolls up one slice: lock, look where the watermark is, roll up, remember where the watermark is going,
 // move it to the slice's end. Nothing is done where the walk does not stand at the watermark: *movedError.
 func (w *writer) slice(ctx context.Context, s engine.Slice, o sliceOptions) (did committed, err error) {
-	did.held, err = w.db.locked(ctx, w.engine.Transaction(w.db.settings()), func(tx pgx.Tx) error {
+	did.held, err = w.db.locked(ctx, w.engine.Transaction, func(tx pgx.Tx) error {
 		row, err := pipeline.ReadState(ctx, tx, w.db.pipe().Database)
 		if err != nil {
 			return err
@@ -87,7 +87,7 @@ func (w *writer) intend(l *leg, mark, to time.Time, advances bool) error {
 
 // batch works off a batch of the invalidation queue.
 func (w *writer) batch(ctx context.Context, q engine.Queue) (did committed, err error) {
-	did.held, err = w.db.locked(ctx, q.Transaction(w.db.settings()), func(tx pgx.Tx) (err error) {
+	did.held, err = w.db.locked(ctx, q.Transaction, func(tx pgx.Tx) (err error) {
 		did.Result, err = q.Drain(ctx, tx)
 		return err
 	})
@@ -99,9 +99,8 @@ func (w *writer) batch(ctx context.Context, q engine.Queue) (did committed, err 
 
 // stamp moves the watermark to a point, or nowhere if it is there already, and rolls up nothing.
 func (w *writer) stamp(ctx context.Context, to time.Time, rows int64) (mark time.Time, err error) {
-	settings := w.db.settings()
-	settings.AsyncCommit = true
-	_, err = w.db.locked(ctx, settings, func(tx pgx.Tx) (err error) {
+	lossy := func(s pg.TxSettings) pg.TxSettings { s.AsyncCommit = true; return s }
+	_, err = w.db.locked(ctx, lossy, func(tx pgx.Tx) (err error) {
 		mark, err = pipeline.Advance(ctx, tx, to, w.started, rows)
 		return err
 	})
@@ -111,7 +110,8 @@ func (w *writer) stamp(ctx context.Context, to time.Time, rows int64) (mark time
 // rewind takes a watermark in the future back to a point that the present time decides. It returns where the
 // watermark is then; was is zero where somebody else was faster.
 func (w *writer) rewind(ctx context.Context, to func(now time.Time) time.Time) (mark, was time.Time, err error) {
-	_, err = w.db.locked(ctx, w.db.settings(), func(tx pgx.Tx) error {
+	plain := func(s pg.TxSettings) pg.TxSettings { return s }
+	_, err = w.db.locked(ctx, plain, func(tx pgx.Tx) error {
 		row, err := pipeline.ReadState(ctx, tx, w.db.pipe().Database)
 		if err != nil {
 			return err
