@@ -157,7 +157,8 @@ func (p *Pipeline) exact(table string, want []string) {
 	}
 	for _, c := range have {
 		if !slices.Contains(want, c) {
-			p.Obstacles = append(p.Obstacles, fmt.Sprintf("%s has an unknown column %s", table, c))
+			p.Unknown = append(p.Unknown, fmt.Sprintf("%s has an unknown column %s", table, c))
+			p.Obstacles = append(p.Obstacles, p.Unknown[len(p.Unknown)-1])
 		}
 	}
 }

@@ -121,6 +121,7 @@ type Pipeline struct {
 	Migrations  []string // those of the pipeline that schema_migrations lists
 	Legacy      bool     // task_usage_daily is still there: 103 has not run
 	Obstacles   []string // why the set engine cannot be used; empty: it can
+	Unknown     []string // those of them that are columns nobody here knows: what they count is not compared either
 	Unverified  []string // fingerprints that are not known, which auto respects and set does not
 	InspectedAt time.Time
 

@@ -86,8 +86,8 @@ func (v *Verifier) Engines(ctx context.Context) (*EngineReport, error) {
 		return nil, err
 	}
 	r := &EngineReport{
-		SchemaVersion: SchemaVersion, Equal: true, Target: v.connector.Target(), Database: v.pipe.Database,
-		Generation: string(v.pipe.Generation), Windows: []EngineWindow{},
+		SchemaVersion: SchemaVersion, Equal: true, Target: v.scan.connector.Target(), Database: v.scan.pipe().Database,
+		Generation: string(v.scan.pipe().Generation), Windows: []EngineWindow{},
 	}
 	s := &sampler{v: v, set: set, function: function, events: sizing.Fixed(windowEvents, windowFloor), r: r}
 	if err := s.run(ctx); err != nil {
@@ -106,18 +106,18 @@ func (v *Verifier) Engines(ctx context.Context) (*EngineReport, error) {
 }
 
 func (v *Verifier) bothEngines() (set, function engine.Engine, err error) {
-	if v.pipe.Standby {
+	if v.scan.pipe().Standby {
 		return nil, nil, problem.New(problem.Unreachable, "name the primary in the DSN, or all servers with target_session_attrs=read-write",
-			"%s is a read-only standby: the engines have to write to be compared", v.connector.Target())
+			"%s is a read-only standby: the engines have to write to be compared", v.scan.connector.Target())
 	}
-	if len(v.pipe.Obstacles) > 0 {
+	if len(v.scan.pipe().Obstacles) > 0 {
 		return nil, nil, problem.New(problem.Config, "nothing is wrong with that: run uses the database's own function here",
-			"the set engine does not know this database, so there is nothing to compare: %s", strings.Join(v.pipe.Obstacles, "; "))
+			"the set engine does not know this database, so there is nothing to compare: %s", strings.Join(v.scan.pipe().Obstacles, "; "))
 	}
-	if set, _, err = engine.Choose("set", v.pipe); err != nil {
+	if set, _, err = engine.Choose("set", v.scan.pipe()); err != nil {
 		return nil, nil, err
 	}
-	function, _, err = engine.Choose("function", v.pipe)
+	function, _, err = engine.Choose("function", v.scan.pipe())
 	return set, function, err
 }
 
@@ -129,10 +129,10 @@ var errUndone = errors.New("rolled back on purpose")
 func (s *sampler) compareWindow(ctx context.Context, w *EngineWindow) error {
 	v := s.v
 	settings := pg.TxSettings{
-		LockTimeout: engineLock, StatementTimeout: engineStatement, RepeatableRead: true, NoClientCheck: !v.pipe.ClientCheck,
-		Silence: v.session.Silence(),
+		LockTimeout: engineLock, StatementTimeout: engineStatement, RepeatableRead: true, NoClientCheck: !v.scan.pipe().ClientCheck,
+		Silence: v.scan.session.Silence(),
 	}
-	err := v.inTx(ctx, settings, func(tx pgx.Tx) error {
+	err := v.scan.inTx(ctx, settings, func(tx pgx.Tx) error {
 		// Not waited for: the snapshot would be older than the lock.
 		got, err := pg.TryLock(ctx, tx)
 		if err != nil {

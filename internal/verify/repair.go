@@ -45,8 +45,8 @@ func (rc *recount) queue(ctx context.Context, wrong []Difference) error {
 		}
 		hours, texts := arrays(keys)
 		var queued int64
-		err := v.waiting(ctx, v.opts.LockPatience, queuePause, func() error {
-			return v.inTx(ctx, v.settings(), func(tx pgx.Tx) error {
+		err := v.scan.waiting(ctx, v.opts.LockPatience, queuePause, func() error {
+			return v.scan.inTx(ctx, v.settings(), func(tx pgx.Tx) error {
 				tag, err := tx.Exec(ctx, statement("enqueue"), hours,
 					texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], v.dating().Seconds())
 				queued = tag.RowsAffected()
@@ -68,8 +68,8 @@ func (rc *recount) repair(ctx context.Context) error {
 		return nil
 	}
 	v.opts.Log.Info(fmt.Sprintf("%s wrong keys were queued to be rolled up again", report.Count(r.Repair.Queued)),
-		journal.VerifyRepairQueued.Attr(), journal.Rows(r.Repair.Queued), journal.Database(v.connector.Target()))
-	w := rollup.New(v.connector, rollup.Options{
+		journal.VerifyRepairQueued.Attr(), journal.Rows(r.Repair.Queued), journal.Database(v.scan.connector.Target()))
+	w := rollup.New(v.scan.connector, rollup.Options{
 		Command: "verify", Engine: v.opts.Engine, Known: v.opts.Known, Walk: v.opts.Walk,
 		Reconnect: v.opts.Reconnect, LockPatience: v.opts.LockPatience,
 		StateDir: v.opts.StateDir, Log: v.opts.Log, Observe: v.opts.Observe,
@@ -88,7 +88,7 @@ func (rc *recount) repair(ctx context.Context) error {
 	r.Repair.Rows, r.Repair.Holder, r.Watermark = st.Rows, st.Holder, st.Watermark
 	v.phase(Recounting)
 	for _, g := range rc.queued {
-		err := v.look(ctx, g.spans, func(c *chunk) error {
+		err := v.scan.look(ctx, g.spans, func(c *chunk) error {
 			for _, d := range c.wrong {
 				r.Repair.Left.add(d.Kind)
 			}

@@ -59,15 +59,15 @@ func (v *Verifier) verify(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	v.unknownColumns()
-	from := v.opts.Since.from(v.now)
+	from := v.opts.Since.from(v.scan.now)
 	r := &Report{
-		SchemaVersion: SchemaVersion, Target: v.connector.Target(), Database: v.pipe.Database, At: v.now,
+		SchemaVersion: SchemaVersion, Target: v.scan.connector.Target(), Database: v.scan.pipe().Database, At: v.scan.now,
 		Watermark: v.st.Watermark, First: []Difference{},
 	}
 	if from.After(earliest) {
 		r.Since = from
 	}
-	why, err := v.excuses()
+	why, err := v.scan.excuses()
 	if err != nil {
 		return nil, err
 	}
@@ -75,10 +75,10 @@ func (v *Verifier) verify(ctx context.Context) (*Report, error) {
 		r.GivenUpBefore = why.givenUpBefore
 	}
 	v.st.Phase = Recounting
-	v.st.Progress = &report.Progress{Total: v.estimate(ctx, from)}
+	v.st.Progress = &report.Progress{Total: v.scan.estimate(ctx, from)}
 	rc := &recount{v: v, r: r, suspects: map[Key]struct{}{}, kept: map[string]struct{}{}}
 	began := time.Now()
-	err = v.sweep(ctx, from, func(c *chunk) error {
+	err = v.scan.sweep(ctx, from, func(c *chunk) error {
 		rc.count(c)
 		v.progress(c, time.Since(began))
 		if len(rc.suspects) < suspectLimit {
@@ -142,7 +142,7 @@ func (rc *recount) confirm(ctx context.Context, moment time.Duration) error {
 	}
 	for _, g := range rc.groups {
 		before := rc.r.Wrong.Sum()
-		err := rc.v.look(ctx, g.spans, func(c *chunk) error {
+		err := rc.v.scan.look(ctx, g.spans, func(c *chunk) error {
 			return rc.found(ctx, slices.DeleteFunc(c.wrong, func(d Difference) bool {
 				_, suspected := rc.suspects[d.Key]
 				return !suspected
@@ -201,7 +201,7 @@ func (v *Verifier) progress(c *chunk, took time.Duration) {
 	p.ETA = time.Duration(p.ETASecs * float64(time.Second))
 	v.st.Watermark, v.st.SliceFrom, v.st.SliceTo, v.st.Read = c.watermark, c.spans[0].from, c.spans[0].to, p.Done
 	if c.spans[0].to.Equal(latest) {
-		v.st.SliceTo = v.now
+		v.st.SliceTo = v.scan.now
 	}
 	v.observe()
 }
@@ -213,11 +213,11 @@ func (v *Verifier) remember(r *Report) {
 	if r.Repair != nil {
 		wrong = r.Repair.Left.Sum() + r.Repair.Still
 	}
-	if v.store == nil || (!r.Since.IsZero() && wrong == 0) {
+	if v.scan.store == nil || (!r.Since.IsZero() && wrong == 0) {
 		return
 	}
-	err := v.store.Update(func(m *ledger.Memory) {
-		m.Drift = &ledger.Drift{At: v.now, Keys: wrong, Checked: r.UsageRows}
+	err := v.scan.store.Update(func(m *ledger.Memory) {
+		m.Drift = &ledger.Drift{At: v.scan.now, Keys: wrong, Checked: r.UsageRows}
 	})
 	if err != nil {
 		v.warnings = append(v.warnings, "the outcome could not be remembered: "+err.Error())
@@ -229,12 +229,12 @@ func (v *Verifier) repairable() error {
 	switch {
 	case !v.opts.Repair:
 		return nil
-	case v.pipe.Standby:
+	case v.scan.pipe().Standby:
 		return problem.New(problem.Unreachable, "name the primary in the DSN, or all servers with target_session_attrs=read-write",
-			"%s is a read-only standby: a repair has to be written on the primary", v.connector.Target())
-	case !v.pipe.UniqueDirty:
-		return problem.New(problem.Config, v.pipe.KeyStatement(pipeline.Dirty)+"; -- in psql, as its owner",
-			"the invalidation queue of database %q has no constraint uq_task_usage_hourly_dirty_key", v.pipe.Database)
+			"%s is a read-only standby: a repair has to be written on the primary", v.scan.connector.Target())
+	case !v.scan.pipe().UniqueDirty:
+		return problem.New(problem.Config, v.scan.pipe().KeyStatement(pipeline.Dirty)+"; -- in psql, as its owner",
+			"the invalidation queue of database %q has no constraint uq_task_usage_hourly_dirty_key", v.scan.pipe().Database)
 	}
 	return nil
 }
@@ -244,6 +244,6 @@ func (v *Verifier) settings() pg.TxSettings {
 	return pg.TxSettings{
 		// Longer than a slice of the queue holds a row that is queued already.
 		LockTimeout: v.opts.Walk.StatementTimeout, StatementTimeout: v.opts.Walk.StatementTimeout,
-		NoClientCheck: !v.pipe.ClientCheck,
+		NoClientCheck: !v.scan.pipe().ClientCheck,
 	}
 }

@@ -34,12 +34,12 @@ type sampler struct {
 // run compares the queue, the last events, and random windows of history.
 func (s *sampler) run(ctx context.Context) error {
 	var oldest, newest, recent *time.Time
-	err := s.v.row(ctx, []any{&oldest, &newest, &recent}, statement("engine_span"), s.events.Rows())
+	err := s.v.scan.row(ctx, []any{&oldest, &newest, &recent}, statement("engine_span"), s.events.Rows())
 	if err != nil {
 		return s.v.explain(fmt.Errorf("reading the span of raw usage: %w", err))
 	}
 	var queued int64
-	if err := s.v.row(ctx, []any{&queued}, "select count(*) from (select from task_usage_hourly_dirty limit $1) q", queueKeys+1); err != nil {
+	if err := s.v.scan.row(ctx, []any{&queued}, "select count(*) from (select from task_usage_hourly_dirty limit $1) q", queueKeys+1); err != nil {
 		return s.v.explain(fmt.Errorf("reading the queue: %w", err))
 	}
 	switch {
@@ -47,7 +47,7 @@ func (s *sampler) run(ctx context.Context) error {
 		s.skip("the queue is longer than %s keys: compare again when a run has worked it off", report.Count(queueKeys))
 	case queued > 0:
 		// Events of the future there are none, so this window is the queue alone.
-		to := s.v.now.Add(24 * time.Hour)
+		to := s.v.scan.now.Add(24 * time.Hour)
 		if err := s.window(ctx, EngineWindow{Kind: kindQueue, From: to.Add(-time.Microsecond), To: to, Events: queued}); err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (s *sampler) next(ctx context.Context, kind string, at time.Time) error {
 	for {
 		w := EngineWindow{Kind: kind}
 		var first, after *time.Time
-		if err := s.v.row(ctx, []any{&first, &after}, statement("engine_next"), at, s.events.Rows()); err != nil {
+		if err := s.v.scan.row(ctx, []any{&first, &after}, statement("engine_next"), at, s.events.Rows()); err != nil {
 			return s.v.explain(fmt.Errorf("choosing a window: %w", err))
 		}
 		if first == nil {
@@ -82,14 +82,14 @@ func (s *sampler) next(ctx context.Context, kind string, at time.Time) error {
 		w.From = first.UTC()
 		switch {
 		case after == nil:
-			w.To = instant.Later(s.v.now, w.From).Add(time.Microsecond).UTC()
+			w.To = instant.Later(s.v.scan.now, w.From).Add(time.Microsecond).UTC()
 		case after.After(*first):
 			w.To = after.UTC()
 		default:
 			w.To = w.From.Add(time.Microsecond)
 		}
 		var queued int64
-		if err := s.v.row(ctx, []any{&w.Events, &queued}, statement("engine_count"), w.From, w.To, momentEvents+1); err != nil {
+		if err := s.v.scan.row(ctx, []any{&w.Events, &queued}, statement("engine_count"), w.From, w.To, momentEvents+1); err != nil {
 			return s.v.explain(fmt.Errorf("choosing a window: %w", err))
 		}
 		if w.Events > momentEvents {
@@ -117,7 +117,7 @@ func (s *sampler) next(ctx context.Context, kind string, at time.Time) error {
 // window compares one window, and tries again where others were faster. A
 // statement timeout is returned as it is.
 func (s *sampler) window(ctx context.Context, w EngineWindow) error {
-	err := s.v.waiting(ctx, enginePatience, engineLock, func() error { return s.compareWindow(ctx, &w) })
+	err := s.v.scan.waiting(ctx, enginePatience, engineLock, func() error { return s.compareWindow(ctx, &w) })
 	switch {
 	case err == nil:
 		s.r.Rows += w.Rows
