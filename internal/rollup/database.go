@@ -47,15 +47,15 @@ func (d *database) repeat(ctx context.Context, step func(*pgx.Conn) error, confl
 		if ctx.Err() != nil || !conflict(err) || conflicts == conflictTries {
 			return err
 		}
-		d.log.Debug("lost a conflict, trying again", journal.SliceRetried.Attr(), journal.Reason(d.connector.Redact(err.Error())))
-		if err := conflictPause(ctx); err != nil {
+		if err := d.afterConflict(ctx, err); err != nil {
 			return err
 		}
 	}
 }
 
-// conflictPause keeps two that lost to each other from meeting again.
-func conflictPause(ctx context.Context) error {
+// afterConflict pauses, so that two that lost to each other do not meet again.
+func (d *database) afterConflict(ctx context.Context, err error) error {
+	d.log.Debug("lost a conflict, trying again", journal.SliceRetried.Attr(), journal.Reason(d.connector.Redact(err.Error())))
 	return pause.For(ctx, time.Duration(10+rand.IntN(90))*time.Millisecond)
 }
 

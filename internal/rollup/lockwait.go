@@ -64,7 +64,7 @@ func (w *lockWait) retry(ctx context.Context, b budget, try func() error) error 
 			w.rep.log.Info("waiting "+waits, journal.LockBusy.Attr(), journal.Reason(holders))
 		}
 		if conflicting(refusal) {
-			return conflictPause(ctx)
+			return w.db.afterConflict(ctx, refusal)
 		}
 		return nil
 	})
