@@ -23,6 +23,7 @@ if [ "$(id -u)" -eq 0 ]; then
   chown -R nobody "$work"
   unprivileged=(runuser -u nobody -- env "HOME=$work" "TMPDIR=$work")
 fi
+cd "$work" # the checkout may be where that user may not go
 
 faults=0
 "${unprivileged[@]}" lintian --fail-on error,warning "$work"/*.deb || faults=1
