@@ -119,7 +119,7 @@ func (a *app) readGuard(ctx context.Context, conn *pgx.Conn, target string, v *g
 	if err != nil {
 		return err
 	}
-	err = pg.InTx(ctx, conn, pg.TxSettings{ReadOnly: true, NoClientCheck: !p.ClientCheck}, func(tx pgx.Tx) (err error) {
+	err = pg.InTx(ctx, conn, p.Reads(), func(tx pgx.Tx) (err error) {
 		v.Guard, err = pipeline.ReadGuard(ctx, tx, p)
 		return err
 	})

@@ -42,13 +42,16 @@ func Lock(ctx context.Context, tx pgx.Tx) error {
 // ErrLockTaken: another transaction has a lock that was not to be waited for. The whole transaction may be tried again.
 var ErrLockTaken = errors.New("a lock was taken by another transaction")
 
-// TryLock takes the advisory lock until tx ends if nobody else has it.
-func TryLock(ctx context.Context, tx pgx.Tx) (bool, error) {
+// TryLock takes the advisory lock until tx ends if nobody else has it, else it returns ErrLockTaken.
+func TryLock(ctx context.Context, tx pgx.Tx) error {
 	var got bool
 	if err := tx.QueryRow(ctx, "select pg_try_advisory_xact_lock($1)", LockKey).Scan(&got); err != nil {
-		return false, fmt.Errorf("trying advisory lock %d: %w", LockKey, err)
+		return fmt.Errorf("trying advisory lock %d: %w", LockKey, err)
 	}
-	return got, nil
+	if !got {
+		return ErrLockTaken
+	}
+	return nil
 }
 
 // InLockedTx runs fn in a transaction that holds the advisory lock, and returns for how long it held it.
@@ -63,9 +66,13 @@ func InLockedTx(ctx context.Context, conn *pgx.Conn, s TxSettings, fn func(pgx.T
 			return 0, err
 		}
 	}
+	take := Lock
+	if s.RepeatableRead {
+		take = TryLock
+	}
 	var locked time.Time
 	err = InTx(ctx, conn, s, func(tx pgx.Tx) error {
-		if err := lockFor(ctx, tx, s.RepeatableRead); err != nil {
+		if err := take(ctx, tx); err != nil {
 			return err
 		}
 		locked = time.Now()
@@ -75,17 +82,6 @@ func InLockedTx(ctx context.Context, conn *pgx.Conn, s TxSettings, fn func(pgx.T
 		return 0, err
 	}
 	return time.Since(locked), err
-}
-
-func lockFor(ctx context.Context, tx pgx.Tx, atOnce bool) error {
-	if !atOnce {
-		return Lock(ctx, tx)
-	}
-	got, err := TryLock(ctx, tx)
-	if err == nil && !got {
-		err = ErrLockTaken
-	}
-	return err
 }
 
 // Contended says whether a transaction failed for others that were at work on the same at that moment: one had a

@@ -71,7 +71,7 @@ func isDuplicate(err error) bool { return pg.SQLState(err) == pg.StateUniqueViol
 // rows is an error: what is planned by rows unseen would be lost.
 func (d *database) read(ctx context.Context, fn func(pgx.Tx) error) error {
 	return d.do(ctx, func(conn *pgx.Conn) error {
-		return pg.InTx(ctx, conn, pg.TxSettings{ReadOnly: true, NoClientCheck: !d.pipe().ClientCheck}, fn)
+		return pg.InTx(ctx, conn, d.pipe().Reads(), fn)
 	})
 }
 

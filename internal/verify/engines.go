@@ -134,12 +134,8 @@ func (s *sampler) compareWindow(ctx context.Context, w *EngineWindow) error {
 	}
 	err := v.scan.inTx(ctx, settings, func(tx pgx.Tx) error {
 		// Not waited for: the snapshot would be older than the lock.
-		got, err := pg.TryLock(ctx, tx)
-		if err != nil {
+		if err := pg.TryLock(ctx, tx); err != nil {
 			return err
-		}
-		if !got {
-			return pg.ErrLockTaken
 		}
 		keys, err := s.keys(ctx, tx, w)
 		if err != nil {

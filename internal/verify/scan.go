@@ -273,14 +273,10 @@ func (s *scan) excuses() (excuses, error) {
 
 // row reads one row in a transaction of its own, on a new connection where the old one is lost.
 func (s *scan) row(ctx context.Context, into []any, sql string, args ...any) error {
-	return s.inTx(ctx, s.reads(), func(tx pgx.Tx) error { return tx.QueryRow(ctx, sql, args...).Scan(into...) })
+	return s.inTx(ctx, s.pipe().Reads(), func(tx pgx.Tx) error { return tx.QueryRow(ctx, sql, args...).Scan(into...) })
 }
 
 // inTx runs a whole transaction, once more where the connection is lost in it.
 func (s *scan) inTx(ctx context.Context, settings pg.TxSettings, fn func(pgx.Tx) error) error {
 	return s.session.Do(ctx, func(conn *pgx.Conn) error { return pg.InTx(ctx, conn, settings, fn) })
-}
-
-func (s *scan) reads() pg.TxSettings {
-	return pg.TxSettings{ReadOnly: true, NoClientCheck: !s.pipe().ClientCheck}
 }

@@ -81,7 +81,7 @@ func (v *Verifier) open(ctx context.Context) error {
 	}
 	v.st.Database, v.st.Generation = v.scan.pipe().Database, string(v.scan.pipe().Generation)
 	v.openStore()
-	err = v.scan.inTx(ctx, v.scan.reads(), func(tx pgx.Tx) error {
+	err = v.scan.inTx(ctx, v.scan.pipe().Reads(), func(tx pgx.Tx) error {
 		row, err := pipeline.ReadState(ctx, tx, v.scan.pipe().Database)
 		v.st.Watermark, v.scan.now = row.Watermark, row.Now
 		return err
