@@ -189,6 +189,7 @@ func dataCauses() []cause {
 		}, {
 			name: "a stamp before we ever ran", id: "watermark-moved", verdict: doctor.Warning, fix: " backfill",
 			make: func(p *patient) {
+				p.forget()
 				// The watermark is where a migration's hook stamps it; two hours pass since the last roll-up.
 				p.exec("update task_usage_hourly_rollup_state set last_run_finished_at = now() - interval '2 hours'")
 			},

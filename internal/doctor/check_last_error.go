@@ -20,7 +20,7 @@ func lastErrorCheck() Check {
 					with("at %s", report.Stamp(row.lastRun()))
 			}
 			// A run that lost the database could not tell it.
-			m, _, err := env.remembered()
+			m, _, err := env.remembered(ctx)
 			if err == nil && m.Run != nil && !m.Run.OK && m.Run.Finished.After(row.lastRun()) {
 				return critical(env.runAgain(ctx), "the last run failed: %s", m.Run.Error).with("at %s", report.Stamp(m.Run.Finished))
 			}

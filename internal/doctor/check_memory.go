@@ -10,11 +10,11 @@ import (
 // memoryCheck: what the agent remembers between runs can be read.
 func memoryCheck() Check {
 	return Check{ID: "memory", Title: "what is remembered between runs can be read", Needs: []string{"pipeline"}, ExplainedBy: []string{"state-dir"},
-		Run: func(_ context.Context, env *Env) Finding {
-			_, store, err := env.remembered()
+		Run: func(ctx context.Context, env *Env) Finding {
+			_, store, err := env.remembered(ctx)
 			if damaged, isDamaged := errors.AsType[*state.DamagedError](err); isDamaged {
-				return warning(env.command("verify --repair"), "%s", damaged.Error()).
-					with("what was owed is forgotten; a recount finds it")
+				return warning(env.command("backfill"), "%s", damaged.Error()).
+					with("what was deferred is forgotten and nothing is proven; a backfill compares all of it")
 			}
 			if err != nil {
 				return env.unknown(err)

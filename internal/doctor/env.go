@@ -70,13 +70,14 @@ type Env struct {
 	Root       string                                          // where the host's files are; "" means /
 	Limits     Limits
 
-	conn   *pgx.Conn
-	pipe   *pipeline.Pipeline
-	row    *stateRow
-	memory *ledger.Memory
-	found  *units.Units   // nil where there is no service manager
-	cron   *catalog.State // pg_cron; nil before it is read
-	others []other        // who schedules the roll-up besides our timer
+	conn    *pgx.Conn
+	pipe    *pipeline.Pipeline
+	row     *stateRow
+	memory  *ledger.Memory
+	another string         // why what is remembered is of another life of the database; "" where it is not
+	found   *units.Units   // nil where there is no service manager
+	cron    *catalog.State // pg_cron; nil before it is read
+	others  []other        // who schedules the roll-up besides our timer
 }
 
 // statementTimeout bounds each statement: a check that takes longer is given up as unknown.
@@ -147,18 +148,21 @@ func (r *stateRow) epoch() bool {
 }
 
 // remembered returns what the agent remembers of this database, read once.
-func (e *Env) remembered() (ledger.Memory, *state.Store, error) {
+func (e *Env) remembered(ctx context.Context) (ledger.Memory, *state.Store, error) {
 	store := e.store()
-	if e.memory == nil {
-		m, err := store.Load()
-		if _, damaged := errors.AsType[*state.DamagedError](err); err == nil || damaged {
-			e.memory = &m
-		}
-		if err != nil {
-			return m, store, err
-		}
+	if e.memory != nil {
+		return *e.memory, store, nil
 	}
-	return *e.memory, store, nil
+	m, err := store.Load()
+	if _, damaged := errors.AsType[*state.DamagedError](err); err != nil && !damaged {
+		return m, store, err
+	}
+	m, another, rerr := e.pipe.Recognised(ctx, e.conn, m)
+	if rerr != nil {
+		return m, store, rerr
+	}
+	e.memory, e.another = &m, another
+	return m, store, err
 }
 
 // store names the files of this database as the walk does.

@@ -63,9 +63,7 @@ func newPatient(t *testing.T, gen lab.Generation) *patient {
 func admit(t *testing.T, gen lab.Generation, server *lab.Server, name string, conn *pgx.Conn) *patient {
 	t.Helper()
 	p := admitUnrolled(t, gen, server, name, conn)
-	if err := lab.RollUp(t.Context(), conn); err != nil {
-		t.Fatal(err)
-	}
+	p.run()
 	return p
 }
 
@@ -181,6 +179,13 @@ func (p *patient) run() {
 	p.t.Helper()
 	p.configure()
 	p.cli("multica-rollup --config " + p.configPath() + " run")
+}
+
+// prove makes a backfill.
+func (p *patient) prove() {
+	p.t.Helper()
+	p.configure()
+	p.cli("multica-rollup --config " + p.configPath() + " backfill")
 }
 
 // store is what the agent remembers of the database.

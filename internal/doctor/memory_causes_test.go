@@ -3,6 +3,10 @@ package doctor_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +23,18 @@ import (
 func memoryCauses() []cause {
 	return []cause{
 		{
+			name: "pg_restore into the same database", id: "incarnation", verdict: doctor.Warning, fix: " run", says: "was created anew",
+			make: (*patient).restore, then: []string{"proven"},
+		}, {
+			name: "a state directory that is empty again", id: "proven", verdict: doctor.Warning, fix: " backfill", says: "remembers no run",
+			make: func(p *patient) {
+				p.exec("delete from task_usage_hourly where bucket_hour < now() - interval '20 days'")
+				p.forget()
+			},
+		}, {
+			name: "VACUUM FULL of the hourly table", id: "proven", verdict: doctor.Warning, fix: " backfill", says: "all hours",
+			make: func(p *patient) { p.exec("vacuum full task_usage_hourly") },
+		}, {
 			name: "an interrupted backfill", id: "backfill", verdict: doctor.Warning, fix: " backfill", says: "it goes on where it was",
 			make: (*patient).interruptBackfill,
 		}, {
@@ -39,15 +55,36 @@ func memoryCauses() []cause {
 	}
 }
 
+// restore dumps the database and restores it into itself, as pg_restore --clean does.
+func (p *patient) restore() {
+	p.t.Helper()
+	file := filepath.Join(p.dir, "dump")
+	for _, args := range [][]string{
+		{"pg_dump", "--format=custom", "--file=" + file, p.dsn},
+		{"pg_restore", "--clean", "--exit-on-error", "--dbname=" + p.dsn, file},
+	} {
+		if out, err := exec.CommandContext(p.t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
+			p.t.Fatalf("%s: %v\n%s", args[0], err, out)
+		}
+	}
+}
+
+// forget empties the state directory.
+func (p *patient) forget() {
+	p.t.Helper()
+	dir := filepath.Join(p.dir, "state")
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o750)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // interruptBackfill runs a backfill that is ended in the middle of several slices.
 func (p *patient) interruptBackfill() {
 	p.t.Helper()
 	if _, err := lab.Seed(p.t.Context(), p.conn, lab.Shape{Seed: 2, Tasks: 30_000, Months: 2}); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := lab.RollUp(p.t.Context(), p.conn); err != nil {
-		p.t.Fatal(err)
-	}
+	p.run()
 	p.interrupted("backfill --sleep-between-slices 1h", func(_ ledger.Memory, place *ledger.Checkpoint) bool { return place != nil && place.Done > 0 })
 	// Minutes have to pass before it is certain that nobody works on a long slice.
 	p.env.Limits.Quiet = 10 * time.Millisecond

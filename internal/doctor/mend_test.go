@@ -172,6 +172,7 @@ func (p *patient) neglect() {
 // unroll makes the database one that nobody ever rolled up.
 func (p *patient) unroll() {
 	p.t.Helper()
+	p.forget() // an agent that is new there
 	p.exec("truncate task_usage_hourly")
 	p.exec(`update task_usage_hourly_rollup_state
 		set watermark_at = default, last_run_started_at = null, last_run_finished_at = null, last_run_rows = 0`)

@@ -15,6 +15,7 @@ func All() []Check {
 		rowsCheck(),
 		pipelineCheck(),
 		memoryCheck(),
+		incarnationCheck(),
 		// The pipeline itself.
 		constraintCheck(),
 		triggersCheck(),
@@ -47,6 +48,7 @@ func All() []Check {
 		costsCheck(),
 		orphansCheck(),
 		driftCheck(),
+		provenCheck(),
 	}
 }
 

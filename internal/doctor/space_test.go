@@ -63,6 +63,7 @@ func TestCausesOfFileSystemsAreNamedAloneAndMended(t *testing.T) {
 					t.Errorf("unmounting: %v\n%s", err, out)
 				}
 			})
+			p.prove() // in a directory that remembers nothing
 			c.treat(t, p)
 		})
 	}

@@ -21,7 +21,7 @@ func recountCauses(gen lab.Generation) []cause {
 				p.fails("verify")
 			},
 		}, {
-			name: "a damaged memory, " + string(gen), gen: gen, id: "memory", verdict: doctor.Warning, fix: "verify --repair", says: "damaged",
+			name: "a damaged memory, " + string(gen), gen: gen, id: "memory", verdict: doctor.Warning, fix: " backfill", says: "damaged",
 			make: func(p *patient) {
 				p.run()
 				p.damage()

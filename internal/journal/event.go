@@ -42,6 +42,10 @@ const (
 	VerifyClean                            // a recount found no difference
 	VerifyDrift                            // a recount found hourly rows that differ from the raw usage
 	VerifyRepairQueued                     // wrong keys were queued for the next run
+	IncarnationNew                         // the database is not the one that was remembered: restored, rolled back or made anew
+	FirstContact                           // nothing is remembered of this database, and others have rolled it up
+	ProofsWithdrawn                        // tables were written anew: what was proven is proven again
+	ClockSteppedBack                       // the database's clock was set back, and the watermark with it
 	StandbyTookOver                        // an agent configured as a standby acted, since nobody else did
 )
 
@@ -78,6 +82,10 @@ var kinds = [...]kind{
 	VerifyClean:           {"verify-clean", "31500844194641f3b575848f698ecf78"},
 	VerifyDrift:           {"verify-drift", "78cdfa4cf8b24e08840b3cb38a970a7b"},
 	VerifyRepairQueued:    {"verify-repair-queued", "83086be88015470298f3350bfc657d45"},
+	IncarnationNew:        {"incarnation-new", "fa3889392eee4313a5a5aafd4ed9d89d"},
+	FirstContact:          {"first-contact", "ce7dc9713df34765b8cfdf2442c21524"},
+	ProofsWithdrawn:       {"proofs-withdrawn", "f3d2998d1ecd47d78cf24c918500522c"},
+	ClockSteppedBack:      {"clock-stepped-back", "5e274ff3286847fcafe756fb0669d794"},
 	StandbyTookOver:       {"standby-took-over", "8d87624b1163480a85f87f62223e42c1"},
 }
 

@@ -17,6 +17,17 @@ type Memory struct {
 	GivenUp   *GivenUp   `json:"given_up,omitempty"`
 	Drift     *Drift     `json:"drift,omitempty"`
 	Run       *Run       `json:"run,omitempty"`
+
+	Life // of the database in which all of this was learned
+}
+
+// Life is what is known of one life of a database: what tells it from others, and what was proven in it.
+type Life struct {
+	Incarnation *Incarnation `json:"incarnation,omitempty"` // nil: nothing was learned yet
+	Witnesses   []Witness    `json:"witnesses,omitempty"`   // in the order of their commits
+	Proven      Proven       `json:"proven,omitempty"`      // bucket hours that were reconciled with raw usage
+	Clock       *Clock       `json:"clock,omitempty"`       // when this was saved last
+	Notices     []Notice     `json:"notices,omitempty"`     // what was noticed of the database, the newest last
 }
 
 // epoch is where a watermark that nothing is known of starts.
@@ -42,9 +53,11 @@ func (m *Memory) NoticeMove(ours, mark time.Time) (gap *Deferred) {
 
 // DoubtFrom returns from where on others may have moved the watermark without
 // our having rolled up what it passed: the watermark itself where nobody has.
+// It is the beginning where nothing is known.
 func (m *Memory) DoubtFrom(mark time.Time) time.Time {
-	if !m.Committed.IsZero() {
-		mark = instant.Earlier(mark, m.Committed)
+	mark = instant.Earlier(mark, m.Committed)
+	if m.Committed.IsZero() {
+		mark = epoch
 	}
 	for _, d := range m.Deferred {
 		if d.Kind == Gap {
@@ -154,5 +167,27 @@ func (m *Memory) Settle(d Deferred, upTo time.Time) {
 		if o := &m.Deferred[i]; same(*o) {
 			o.From = instant.Later(upTo, o.From)
 		}
+	}
+}
+
+// Meet notes the first contact with a database, at a time by its clock. Nothing of what is there is trusted: the hours that
+// somebody may have rolled up are unproven, and all others are empty.
+func (m *Memory) Meet(mark time.Time, unproven *Range, now time.Time) {
+	m.Committed = mark
+	m.Proven = Proven{{At: now}}
+	text := "the hourly table was empty"
+	if unproven != nil {
+		m.Proven = m.Proven.Withdraw(*unproven)
+		text = "others had rolled it up before"
+	}
+	m.Notice(now, FirstContact, text)
+}
+
+// SteppedBack notes that the watermark was taken back with the database's clock. Where nobody knows how far that went, nothing is proven any more.
+func (m *Memory) SteppedBack(to time.Time, clock Clock, unknown bool) {
+	m.Rewound(to)
+	m.Clock = &clock
+	if unknown {
+		m.Proven = nil
 	}
 }

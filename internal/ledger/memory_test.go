@@ -82,7 +82,7 @@ func TestDoubtBeginsWhereOthersMayHaveMovedTheWatermark(t *testing.T) {
 		deferred  []ledger.Deferred
 		want      time.Time
 	}{
-		{"nothing is known", never, nil, at(12, 0)},
+		{"nothing is known: all of it is in doubt", never, nil, time.Unix(0, 0)},
 		{"the watermark is ours", at(12, 0), nil, at(12, 0)},
 		{"the watermark lies after our last commit", at(11, 0), nil, at(11, 0)},
 		{"the watermark lies before our last commit", at(13, 0), nil, at(12, 0)},

@@ -78,6 +78,14 @@ func Rewind(ctx context.Context, tx pgx.Tx, to time.Time) (was time.Time, err er
 	return was, err
 }
 
+// SetBack takes the watermark back to a point where it lies beyond, and returns where it is then.
+func SetBack(ctx context.Context, tx pgx.Tx, to time.Time) (watermark time.Time, err error) {
+	if err := tx.QueryRow(ctx, query("state_back"), to).Scan(&watermark); err != nil {
+		return watermark, fmt.Errorf("taking the watermark back to %s: %w", instant.Stamp(to), err)
+	}
+	return watermark, nil
+}
+
 // RecordError keeps in the state row why a run failed.
 func RecordError(ctx context.Context, tx pgx.Tx, started time.Time, text string) error {
 	_, err := tx.Exec(ctx, query("state_error"), started, text)

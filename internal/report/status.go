@@ -81,6 +81,9 @@ type Status struct {
 	Lock       []Holder          `json:"lock,omitempty"`      // who holds lock 4246
 	Guard      pipeline.Guard    `json:"guard"`
 	Backfill   *Backfill         `json:"backfill,omitempty"` // one that is unfinished
+	Unproven   *Unproven         `json:"unproven,omitempty"` // nil where all is proven
+	Proven     time.Time         `json:"oldest_proof,omitzero"`
+	Notices    []ledger.Notice   `json:"notices,omitempty"` // what was noticed of the database, the newest last
 	Debts      []ledger.Deferred `json:"debts,omitempty"`
 	GivenUp    *ledger.GivenUp   `json:"given_up,omitempty"`
 	Drift      *ledger.Drift     `json:"drift,omitempty"` // of the last verify
@@ -146,6 +149,29 @@ type Hour struct {
 	Start  time.Time `json:"start"`
 	Tokens int64     `json:"tokens"` // input, output, cache read and cache write
 	Events int64     `json:"events"` // usage rows
+}
+
+// Unproven is what nobody has shown to be right in this life of the database.
+type Unproven struct {
+	Ranges []ledger.Range `json:"ranges"` // bucket hours
+	Rows   Counted        `json:"rows"`   // usage rows in them
+	Reason string         `json:"reason,omitempty"`
+	// Unknown says that nothing is remembered of this life of the database: the next run finds out what is there.
+	Unknown bool      `json:"unknown,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+}
+
+// Text says what is not proven.
+func (u *Unproven) Text() string {
+	text := "the hourly rows of " + u.Rows.text("usage row", "usage rows")
+	if n := len(u.Ranges); n > 0 && !u.Ranges[n-1].To.IsZero() {
+		text += " before " + Stamp(u.Ranges[n-1].To)
+	}
+	text += " are not proven"
+	if u.Reason != "" {
+		text += ": " + u.Reason
+	}
+	return text
 }
 
 // Find adds a finding and makes the verdict at least as bad.

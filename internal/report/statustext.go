@@ -248,6 +248,12 @@ func (p *sheet) work(s *Status) {
 	if b := s.Backfill; b != nil {
 		p.line("Backfill", b.text(s.HostAt))
 	}
+	switch u := s.Unproven; {
+	case u != nil:
+		p.painted("Proven", u.Text(), func(t string) string { return p.paint(yellow, t) })
+	case !s.Proven.IsZero():
+		p.line("Proven", "all history, "+ago(s.At, s.Proven))
+	}
 	for i, d := range s.Debts {
 		title := "Owed"
 		if i > 0 {

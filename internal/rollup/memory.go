@@ -17,6 +17,36 @@ type memory struct {
 	store *state.Store // nil where the state directory cannot be used
 	rep   *reporter
 	delay time.Duration // how far the horizon trails the clock
+
+	looking bool               // nothing is stored: a dry run
+	foreign bool               // what is stored was learned in another incarnation; only where looking
+	was     ledger.Incarnation // as it was remembered when the memory was opened
+	heard   []ledger.Witness   // whose commit may not have reached the disk
+}
+
+// mostHeard bounds the witnesses of one command: the last are the best.
+const mostHeard = 8
+
+func (m *memory) hear(w *ledger.Witness) {
+	if w == nil || m.store == nil {
+		return
+	}
+	if m.heard = append(m.heard, *w); len(m.heard) > mostHeard {
+		m.heard = m.heard[1:]
+	}
+}
+
+// takeWitnesses returns the witnesses since the last time, whose commits lie before a position in the WAL.
+func (m *memory) takeWitnesses(written uint64) []ledger.Witness {
+	list := m.heard
+	m.heard = nil
+	if written == 0 {
+		return nil // when they reach the disk cannot be known
+	}
+	for i := range list {
+		list[i].Until = written
+	}
+	return list
 }
 
 func (m *memory) load() (ledger.Memory, error) {
@@ -24,6 +54,9 @@ func (m *memory) load() (ledger.Memory, error) {
 		return ledger.Memory{}, nil
 	}
 	remembered, err := m.store.Load()
+	if m.foreign {
+		return ledger.Memory{}, nil
+	}
 	if err != nil {
 		return remembered, problem.Wrap(err, problem.Failed, "look at the state directory "+m.store.Dir(), "%v", err)
 	}
@@ -94,6 +127,9 @@ func (m *memory) noticeMove(ours, mark time.Time) error {
 // doubtFrom is from where on others may have moved the watermark without our
 // having rolled up what it passed: the watermark itself where nobody has.
 func (m *memory) doubtFrom(mark time.Time) time.Time {
+	if m.store == nil {
+		return mark
+	}
 	remembered, err := m.load()
 	if err != nil {
 		return mark // who changes the memory next reports it
@@ -104,6 +140,9 @@ func (m *memory) doubtFrom(mark time.Time) time.Time {
 // checkpoint returns the place of an unfinished backfill that this engine can resume, nil where there is none.
 func (m *memory) checkpoint(engine string) (*ledger.Checkpoint, error) {
 	if m.store == nil {
+		return nil, nil
+	}
+	if m.foreign {
 		return nil, nil
 	}
 	c, err := m.store.LoadCheckpoint()

@@ -59,6 +59,9 @@ func (p *pass) run(ctx context.Context) (bool, error) {
 	whole := p.plan.GivesUp == nil && (p.plan.created.IsZero() || !p.plan.From.After(instant.Earlier(p.plan.created, p.plan.Watermark)))
 	return true, p.walk.mem.change(func(m *ledger.Memory) {
 		m.Passed(p.plan.From, p.done.PassTo, p.walk.rep.st.Watermark, whole)
+		if whole && p.walk.write.engine.Reconciles() {
+			m.Proven = m.Proven.With(ledger.Proof{At: p.horizon.Now})
+		}
 	})
 }
 

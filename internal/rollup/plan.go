@@ -98,6 +98,9 @@ func (s *survey) plan(ctx context.Context, o BackfillOptions) (*BackfillPlan, er
 	if err != nil {
 		return nil, s.db.explain(err)
 	}
+	if row.Watermark, err = s.at.meet(ctx, row, false); err != nil {
+		return nil, err
+	}
 	if row.Watermark.After(row.Now) {
 		return nil, problem.New(problem.Failed, "multica-rollup run", "the watermark lies in the future (%s): a run takes it back", instant.Stamp(row.Watermark))
 	}

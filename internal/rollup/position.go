@@ -37,13 +37,10 @@ func (p *position) locate(ctx context.Context) error {
 	if err != nil {
 		return p.db.explain(err)
 	}
-	mark := row.Watermark
-	if mark.After(row.Now) {
-		if mark, err = p.rewind(ctx); err != nil {
-			return p.db.explain(err)
-		}
+	mark, err := p.meet(ctx, row, true)
+	if err != nil {
+		return err
 	}
-	p.rep.st.Watermark = mark
 	byRun, err := p.leftByRun(ctx)
 	if err != nil {
 		return p.db.explain(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/config"
+	"github.com/multica-rollup/multica-rollup/internal/hostclock"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
@@ -42,16 +43,17 @@ type Options struct {
 	Engine       string // auto, set or function
 	Known        pipeline.Known
 	Walk         config.Walk
-	Budget       time.Duration // of run: no slice starts after it; 0 means none
-	StandbyLag   time.Duration // of run: 0 means act always
-	Reconnect    time.Duration // how long a lost database is waited for
-	LockPatience time.Duration // how long to wait for lock 4246 without getting it once
-	LockTold     time.Duration // after how much of it the log says who holds it; 0 means never
-	StateDir     string        // as configured; "" means the default
-	DryRun       bool          // only plans: nothing is written, to the state directory either
-	HorizonDelay time.Duration // how far the horizon trails the clock; 0 means the five minutes of Multica's own tick
-	Throttle     Throttle      // nil means none
-	FixedSize    int           // usage rows aimed at for every slice; 0 means by how long slices take
+	Budget       time.Duration                     // of run: no slice starts after it; 0 means none
+	StandbyLag   time.Duration                     // of run: 0 means act always
+	Reconnect    time.Duration                     // how long a lost database is waited for
+	LockPatience time.Duration                     // how long to wait for lock 4246 without getting it once
+	LockTold     time.Duration                     // after how much of it the log says who holds it; 0 means never
+	StateDir     string                            // as configured; "" means the default
+	HostClock    func() (hostclock.Reading, error) // nil means this host's
+	DryRun       bool                              // only plans: nothing is written, to the state directory either
+	HorizonDelay time.Duration                     // how far the horizon trails the clock; 0 means the five minutes of Multica's own tick
+	Throttle     Throttle                          // nil means none
+	FixedSize    int                               // usage rows aimed at for every slice; 0 means by how long slices take
 	Log          *slog.Logger
 	Observe      func(*report.State) // called whenever the state changed; may be nil
 }
@@ -85,21 +87,24 @@ func New(connector *pg.Connector, opts Options) *Walker {
 	if opts.HorizonDelay == 0 {
 		opts.HorizonDelay = pipeline.CommitLag
 	}
+	var w *Walker
 	rep := newReporter(connector, opts)
 	db := &database{
 		connector: connector, walk: opts.Walk, log: opts.Log,
 		session: session.New(connector, session.Options{
 			Known: opts.Known, StateDir: opts.StateDir, Reconnect: opts.Reconnect, Log: opts.Log, Lost: rep.blocked,
+			Again: func(ctx context.Context, conn *pgx.Conn) error { return w.recogniseAgain(ctx, conn) },
 		}),
 	}
-	mem := &memory{rep: rep, delay: opts.HorizonDelay}
+	mem := &memory{rep: rep, delay: opts.HorizonDelay, looking: opts.DryRun}
 	write := &writer{db: db, mem: mem}
 	wait := &lockWait{db: db, rep: rep, patience: opts.LockPatience, told: opts.LockTold}
-	return &Walker{
+	w = &Walker{
 		opts: opts, db: db, rep: rep,
 		at:   &position{db: db, write: write, mem: mem, wait: wait, rep: rep, opts: opts},
 		walk: &walk{db: db, write: write, mem: mem, wait: wait, throttler: &throttler{throttle: opts.Throttle, db: db, rep: rep}, rep: rep},
 	}
+	return w
 }
 
 // State returns the walker's state, which goes on changing while it works.
@@ -137,6 +142,9 @@ func (w *Walker) Open(ctx context.Context) error {
 	}
 	w.rep.found(pipe, chosen.Name(), reason)
 	w.openStore()
+	if err := w.enter(ctx); err != nil {
+		return w.db.explain(err)
+	}
 	err = w.db.read(ctx, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, "select clock_timestamp()").Scan(&w.walk.write.started); err != nil {
 			return err
@@ -146,6 +154,24 @@ func (w *Walker) Open(ctx context.Context) error {
 		return err
 	})
 	return w.db.explain(err)
+}
+
+// enter finds out whether what is remembered is of this life of the database, before any of it is used.
+func (w *Walker) enter(ctx context.Context) error {
+	mem := w.walk.mem
+	if mem.store == nil {
+		return nil
+	}
+	if remembered, err := mem.load(); err == nil && remembered.Incarnation != nil {
+		mem.was = *remembered.Incarnation
+	}
+	return w.db.do(ctx, func(conn *pgx.Conn) error {
+		row, err := w.db.state(ctx)
+		if err != nil {
+			return err
+		}
+		return w.db.recognise(ctx, conn, mem, row.Now)
+	})
 }
 
 // openStore opens what is remembered of the database.

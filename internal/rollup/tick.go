@@ -85,11 +85,23 @@ func (w *Walker) finish(ctx context.Context, err error) error {
 		Started: st.Started, Finished: st.Finished, OK: st.Outcome != report.Failed,
 		Error: st.Error, Rows: st.Rows, Events: st.Read,
 	}
-	if err := w.walk.mem.change(func(m *ledger.Memory) { m.Finish(run, st.Watermark) }); err != nil {
+	note := w.note(ctx)
+	if err := w.walk.mem.change(func(m *ledger.Memory) { m.Finish(run, st.Watermark); note(m) }); err != nil {
 		w.rep.warn(journal.StateUnwritable, err.Error())
 	}
 	w.rep.observe()
 	return err
+}
+
+// note reads what memory is saved with, where the database can still be reached; without it what is remembered is a little older.
+func (w *Walker) note(ctx context.Context) func(*ledger.Memory) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	note, err := w.leave(ctx)
+	if err != nil {
+		w.rep.log.Debug("could not note where the database stands", journal.Reason(w.db.connector.Redact(err.Error())))
+	}
+	return note
 }
 
 // recordError keeps the failure in the database, where it can still be reached.

@@ -38,7 +38,8 @@ type sliceOptions struct {
 // committed is what a slice's transaction has done.
 type committed struct {
 	engine.Result
-	watermark time.Time // where it was left; zero where it was not moved
+	watermark time.Time       // where it was left; zero where it was not moved
+	witness   *ledger.Witness // one of the hourly rows written; nil where none was looked for, or found
 	held      time.Duration
 }
 
@@ -65,13 +66,32 @@ func (w *writer) slice(ctx context.Context, s engine.Slice, o sliceOptions) (did
 		if err := pg.AsyncCommit(ctx, tx); err != nil {
 			return err
 		}
-		did.watermark, err = pipeline.Advance(ctx, tx, s.To, w.started, o.rows+did.Written+did.Deleted)
+		if did.watermark, err = pipeline.Advance(ctx, tx, s.To, w.started, o.rows+did.Written+did.Deleted); err != nil || did.Written == 0 {
+			return err
+		}
+		did.witness, err = readWitness(ctx, tx, s)
 		return err
 	})
 	if err != nil {
 		return committed{}, err
 	}
+	w.mem.hear(did.witness)
 	return did, nil
+}
+
+// readWitness returns one of the hourly rows that tx has written in a slice's own hours, nil where there is none.
+func readWitness(ctx context.Context, tx pgx.Tx, s engine.Slice) (*ledger.Witness, error) {
+	var w ledger.Witness
+	k := &w.Key
+	err := tx.QueryRow(ctx, statement("witness"), s.From.Truncate(time.Hour), s.To).
+		Scan(&k.Hour, &k.Workspace, &k.Runtime, &k.Agent, &k.Project, &k.Provider, &k.Model, &w.UpdatedAt)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("looking for an hourly row that was written: %w", err)
+	}
+	return &w, nil
 }
 
 // intend remembers, before the commit, where the watermark is going and what
@@ -127,6 +147,16 @@ func (w *writer) rewind(ctx context.Context, to func(now time.Time) time.Time) (
 		return mark, was, fmt.Errorf("taking the watermark back from the future: %w", err)
 	}
 	return mark, was, nil
+}
+
+// setBack takes the watermark back to a point where it lies beyond.
+func (w *writer) setBack(ctx context.Context, to time.Time) (mark time.Time, err error) {
+	plain := func(s pg.TxSettings) pg.TxSettings { return s }
+	_, err = w.db.locked(ctx, plain, func(tx pgx.Tx) (err error) {
+		mark, err = pipeline.SetBack(ctx, tx, to)
+		return err
+	})
+	return mark, err
 }
 
 // failure keeps the reason of a failure in the state row; the database's own function loses it with its rollback.

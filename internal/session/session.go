@@ -33,7 +33,9 @@ type Options struct {
 	StateDir  string        // as configured; "" means the default
 	Reconnect time.Duration // how long a lost database is waited for
 	Log       *slog.Logger
-	Lost      func(reason string) // told whenever the database does not answer, and "" when it does again; may be nil
+	// Again is asked on each new connection in the middle of the work; its error ends the step. May be nil.
+	Again func(ctx context.Context, conn *pgx.Conn) error
+	Lost  func(reason string) // told whenever the database does not answer, and "" when it does again; may be nil
 }
 
 // Session is safe for use by one goroutine only.
@@ -171,5 +173,8 @@ func (s *Session) connect(ctx context.Context) error {
 		return err
 	}
 	s.conn = conn
-	return nil
+	if s.pipe == nil || s.opts.Again == nil {
+		return nil
+	}
+	return s.opts.Again(ctx, conn)
 }

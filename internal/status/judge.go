@@ -55,6 +55,17 @@ func judgeData(s *report.Status) {
 	if s.Guard.Pending() && !s.Guard.Pass && !report.AtEpoch(s.Watermark) {
 		s.Find(report.Warning, "multica-rollup guard --fix", report.GuardLine(s.Guard))
 	}
+	nothing := s.Waiting.Count > 0 && report.AtEpoch(s.Watermark) // which says all there is to say
+	if u := s.Unproven; u != nil && !nothing {
+		hint := "multica-rollup backfill"
+		switch {
+		case u.Unknown:
+			hint = "multica-rollup run"
+		case s.Engine != "set":
+			hint = "multica-rollup verify"
+		}
+		s.Find(report.Warning, hint, u.Text())
+	}
 	if d := s.Drift; d != nil && d.Keys > 0 {
 		s.Find(report.Warning, "multica-rollup verify --repair",
 			fmt.Sprintf("the last verify (%s) found %s hourly rows wrong", report.Stamp(d.At), report.Count(d.Keys)))

@@ -91,8 +91,20 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 		}
 	}
 	working := false
+	m, place := load(s, o.Store(p))
+	m, another, err := p.Recognised(ctx, conn, m)
+	if err != nil {
+		return nil, o.Connector.Explain(err)
+	}
+	if another != "" {
+		place = nil
+		s.Find(report.Warning, "multica-rollup run", "this is not the database that is remembered, so nothing of it is proven: "+another)
+	}
 	err = pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
 		if err := ask(ctx, tx, p, s); err != nil {
+			return err
+		}
+		if s.Unproven, err = ReadUnproven(ctx, tx, &m); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, statement("working"), backfillApplication).Scan(&working)
@@ -100,7 +112,7 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 	if err != nil {
 		return nil, o.Connector.Explain(p.Explained(ctx, conn, err))
 	}
-	remembered(s, o.Store(p), working)
+	remembered(s, m, place, working)
 	judge(s, unitsErr)
 	return s, nil
 }
@@ -204,17 +216,21 @@ func orZero(t *time.Time) time.Time {
 	return *t
 }
 
-// remembered adds what the state directory says.
-func remembered(s *report.Status, store *state.Store, working bool) {
+// load reads what the state directory says.
+func load(s *report.Status, store *state.Store) (m ledger.Memory, place *ledger.Checkpoint) {
 	m, err := store.Load()
-	var place *ledger.Checkpoint
 	if err == nil {
 		place, err = store.LoadCheckpoint()
 	}
 	if err != nil {
 		s.Find(report.Warning, "sudo multica-rollup status", "what the agent remembers cannot be read: "+err.Error())
 	}
-	s.Debts, s.GivenUp, s.Drift = m.Deferred, m.GivenUp, m.Drift
+	return m, place
+}
+
+// remembered adds what the agent remembers, and the checkpoint of an unfinished backfill; nil where there is none.
+func remembered(s *report.Status, m ledger.Memory, place *ledger.Checkpoint, working bool) {
+	s.Debts, s.GivenUp, s.Drift, s.Notices, s.Proven = m.Deferred, m.GivenUp, m.Drift, m.Notices, m.Proven.Oldest()
 	if r := m.Run; r != nil {
 		s.AgentRun = &report.AgentRun{Started: r.Started, Finished: r.Finished, OK: r.OK, Error: r.Error, Rows: r.Rows}
 	}

@@ -87,7 +87,61 @@ func rolledUp(t *testing.T, gen lab.Generation) *host {
 		t.Fatal(err)
 	}
 	h.exec("update task_usage_hourly_rollup_state set last_run_started_at = now(), last_run_finished_at = now(), last_run_rows = 3")
+	h.proven()
 	return h
+}
+
+// proven has the agent remember that it has proven all that is there.
+func (h *host) proven() {
+	h.t.Helper()
+	p, err := pipeline.Inspect(h.t.Context(), h.db.Conn, pipeline.Shipped())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	now, err := p.ReadIncarnation(h.t.Context(), h.db.Conn)
+	if err == nil {
+		err = h.store.Update(func(m *ledger.Memory) {
+			m.Enter(now, nil, time.Now())
+			m.Proven = ledger.Proven{{At: time.Now()}}
+		})
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// TestWhatIsNotProvenIsNeverOK: an agent that has seen nothing yet, one that remembers another life of the database, and one
+// whose proofs were withdrawn.
+func TestWhatIsNotProvenIsNeverOK(t *testing.T) {
+	for name, c := range map[string]struct {
+		change     func(h *host)
+		says, hint string
+	}{
+		"nothing is remembered":      {func(h *host) { h.remember(func(m *ledger.Memory) { *m = ledger.Memory{} }) }, "remembers no run", "multica-rollup run"},
+		"another life is remembered": {func(h *host) { h.remember(func(m *ledger.Memory) { m.Incarnation.Database++ }) }, "not the database that is remembered", "multica-rollup run"},
+		"a stretch is not proven": {func(h *host) {
+			h.remember(func(m *ledger.Memory) {
+				m.Proven = m.Proven.Withdraw(ledger.Range{To: time.Now().Add(-24 * time.Hour)})
+			})
+		}, "are not proven", "multica-rollup verify"},
+		"a table was written anew": {func(h *host) { h.exec("vacuum full task_usage") }, "are not proven", "multica-rollup verify"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := rolledUp(t, lab.Gen272)
+			c.change(h)
+			s := h.must()
+			if s.Level != report.Warning || len(s.Findings) != 1 && name != "another life is remembered" {
+				t.Fatalf("%s: %+v", s.Level, s.Findings)
+			}
+			if f := s.Findings[0]; !strings.Contains(f.Text, c.says) || f.Hint != c.hint {
+				t.Errorf("%q, to type %q; want %q and %q", f.Text, f.Hint, c.says, c.hint)
+			}
+		})
+	}
+	h := newHost(t, lab.Gen272, lab.Shape{})
+	if s := h.must(); s.Unproven != nil {
+		t.Errorf("an empty database has something unproven: %+v", s.Unproven)
+	}
 }
 
 func TestARolledUpDatabaseIsWell(t *testing.T) {

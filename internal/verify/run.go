@@ -217,6 +217,9 @@ func (v *Verifier) remember(r *Report) {
 		return
 	}
 	err := v.scan.store.Update(func(m *ledger.Memory) {
+		if r.Since.IsZero() && r.Verdict == Clean && m.Incarnation != nil {
+			m.Proven = m.Proven.With(ledger.Proof{At: v.scan.now})
+		}
 		m.Drift = &ledger.Drift{At: v.scan.now, Keys: wrong, Checked: r.UsageRows}
 	})
 	if err != nil {

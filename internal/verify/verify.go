@@ -89,6 +89,30 @@ func (v *Verifier) open(ctx context.Context) error {
 	if err != nil {
 		return v.explain(err)
 	}
+	return v.recognise(ctx)
+}
+
+// recognise leaves alone what is remembered of another life of the database: it excuses nothing.
+func (v *Verifier) recognise(ctx context.Context) error {
+	if v.scan.store == nil {
+		return nil
+	}
+	m, err := v.scan.store.Load()
+	if err != nil {
+		return nil // told where it is needed
+	}
+	var another string
+	err = v.scan.session.Do(ctx, func(conn *pgx.Conn) (err error) {
+		_, another, err = v.scan.pipe().Recognised(ctx, conn, m)
+		return err
+	})
+	if err != nil {
+		return v.explain(err)
+	}
+	if another != "" {
+		v.warn(journal.IncarnationNew, "what is remembered is of another life of this database, so the outcome is not remembered until a run has set it aside: "+another)
+		v.scan.store = nil
+	}
 	return nil
 }
 

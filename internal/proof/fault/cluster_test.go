@@ -120,6 +120,22 @@ func (c *cluster) crash() {
 	})
 }
 
+// halt stops the server as its administrator does.
+func (c *cluster) halt() {
+	c.t.Helper()
+	cmd := exec.Command(filepath.Join(c.bin, "pg_ctl"), "stop", "--pgdata="+c.data, "--mode=fast", "--wait")
+	cmd.Dir, cmd.SysProcAttr = c.data, as(c.who)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		c.t.Fatalf("pg_ctl stop: %v: %s", err, out)
+	}
+	if c.process != nil {
+		_ = c.process.Wait() // pg_ctl has seen it end
+		c.process = nil
+	}
+}
+
+func (c *cluster) crashAndStart() { c.crash(); c.start() }
+
 func (c *cluster) pid() (int, error) {
 	text, err := os.ReadFile(filepath.Join(c.data, "postmaster.pid"))
 	if err != nil {

@@ -34,6 +34,8 @@ type Engine interface {
 	FirstSize() int
 	// Transaction returns the settings with what the engine needs of a slice's transaction.
 	Transaction(base pg.TxSettings) pg.TxSettings
+	// Reconciles says whether a pass over all of history makes whole bucket hours right, rows without usage included.
+	Reconciles() bool
 	// Plan begins a pass. oldest is the oldest creation time of raw usage, zero where there is none or where
 	// the pass is not over all of history. read runs a step in a read-only transaction.
 	Plan(ctx context.Context, read Read, pass Pass, oldest time.Time) (Planner, error)

@@ -22,6 +22,8 @@ type function struct{}
 
 func (function) Name() string { return "function" }
 
+func (function) Reconciles() bool { return false }
+
 func (function) FirstSize() int { return functionFirstSize }
 
 // Transaction: the function reads the queue and deletes from it in two

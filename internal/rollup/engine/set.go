@@ -31,6 +31,8 @@ func newSet(columns pipeline.Columns) *set {
 
 func (*set) Name() string { return "set" }
 
+func (*set) Reconciles() bool { return true }
+
 func (*set) FirstSize() int { return setFirstSize }
 
 // Transaction: every statement is right by itself, so READ COMMITTED does, and waits for the lock in its own transaction.
