@@ -32,7 +32,7 @@ const (
 )
 
 func newStatusCmd(a *app) *cobra.Command {
-	var all bool
+	var all, brief bool
 	var every time.Duration
 	cmd := monitoring(&cobra.Command{
 		Use:     "status",
@@ -56,9 +56,12 @@ Exit code 0: all is well. 1: a warning. 2: critical. 3: it could not be checked.
 			report.Span(status.CritWait), report.Span(status.CritQueue), report.Span(status.WarnWait),
 			report.Span(status.WarnQueue), report.Span(status.WarnLock), report.Span(status.WarnDebt)),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			look := a.statusOnce
+			if brief && a.json {
+				return usageProblem("multica-rollup status --json", "--brief and --json exclude each other")
+			}
+			look := func(cmd *cobra.Command) error { return a.statusOnce(cmd, brief) }
 			if all {
-				look = a.statusAll
+				look = func(cmd *cobra.Command) error { return a.statusAll(cmd, brief) }
 			}
 			if !cmd.Flags().Changed("watch") {
 				return look(cmd)
@@ -70,6 +73,7 @@ Exit code 0: all is well. 1: a warning. 2: critical. 3: it could not be checked.
 		},
 	})
 	cmd.Flags().BoolVar(&all, "all", false, "every database of this host: rollup.toml and rollup.d/*.toml beside it")
+	cmd.Flags().BoolVar(&brief, "brief", false, "one line, for a probe: the verdict, and the worst of what is amiss")
 	cmd.Flags().DurationVar(&every, "watch", watchInterval, "look again every `INTERVAL` (--watch=10s) until interrupted")
 	cmd.Flags().Lookup("watch").NoOptDefVal = watchInterval.String()
 	example(cmd.Flags(), "watch", "10s")
@@ -77,7 +81,7 @@ Exit code 0: all is well. 1: a warning. 2: critical. 3: it could not be checked.
 }
 
 // statusOnce looks at the configured database and prints what it found.
-func (a *app) statusOnce(cmd *cobra.Command) error {
+func (a *app) statusOnce(cmd *cobra.Command, brief bool) error {
 	if _, err := a.load(cmd); err != nil {
 		return err
 	}
@@ -85,9 +89,12 @@ func (a *app) statusOnce(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
+	switch {
+	case a.json:
 		err = a.printJSON(s)
-	} else {
+	case brief:
+		err = report.WriteBrief(a.out, []report.StatusEntry{{Level: s.Level, Status: s}})
+	default:
 		err = report.WriteStatus(a.out, s, a.style())
 	}
 	if err != nil {
@@ -125,7 +132,7 @@ func (a *app) gatherStatus(ctx context.Context) (*report.Status, error) {
 }
 
 // statusAll looks at every database of this host and prints a line for each.
-func (a *app) statusAll(cmd *cobra.Command) error {
+func (a *app) statusAll(cmd *cobra.Command, brief bool) error {
 	all, err := a.instances(cmd)
 	if err != nil {
 		return err
@@ -153,13 +160,16 @@ func (a *app) statusAll(cmd *cobra.Command) error {
 		}
 		entries[n], level = e, level.Worse(e.Level)
 	}
-	if a.json {
+	switch {
+	case a.json:
 		err = a.printJSON(struct {
 			SchemaVersion int                  `json:"schema_version"`
 			Level         report.Level         `json:"status"`
 			Instances     []report.StatusEntry `json:"instances"`
 		}{report.SchemaVersion, level, entries})
-	} else {
+	case brief:
+		err = report.WriteBrief(a.out, entries)
+	default:
 		err = report.WriteStatuses(a.out, entries, a.style())
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -38,6 +39,35 @@ func WriteStatuses(w io.Writer, entries []StatusEntry, st Style) error {
 	}
 	_, err := io.WriteString(w, p.b.String())
 	return err
+}
+
+// WriteBrief renders several databases in one line each, for probes and logs: the
+// verdict, and how it stands or the first of the worst that is amiss.
+func WriteBrief(w io.Writer, entries []StatusEntry) error {
+	var b strings.Builder
+	for _, e := range entries {
+		b.WriteString(strings.ToUpper(string(e.Level)) + " " + e.brief() + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (e StatusEntry) brief() string {
+	line := e.summary()
+	switch {
+	case e.Status == nil:
+		line += ": " + e.Error
+	case e.Level != OK && len(e.Status.Findings) > 0:
+		n := slices.IndexFunc(e.Status.Findings, func(f Finding) bool { return f.Level == e.Level })
+		line = e.Status.Target + ": " + e.Status.Findings[max(0, n)].Text
+		if more := len(e.Status.Findings) - 1; more > 0 {
+			line += fmt.Sprintf(" (and %d more)", more)
+		}
+	}
+	if e.Instance != "" {
+		line = e.Instance + " " + line
+	}
+	return line
 }
 
 func (e StatusEntry) summary() string {
