@@ -44,7 +44,7 @@ packages: ## dist/*.deb and dist/*.rpm for amd64 and arm64
 	@packaging/build.sh
 
 .PHONY: image
-image: ## dist/*.image.tar, the container image of this machine's architecture (needs buildah)
+image: ## dist/*.image.tar, the container image for ARCH (this machine's; needs buildah)
 	@$(DEPS) image
 	@packaging/image.sh
 

@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/x509"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -31,6 +34,7 @@ type image struct {
 		Env        []string
 		Entrypoint []string
 		Cmd        []string
+		Labels     map[string]string
 	} `json:"config"`
 	Architecture string `json:"architecture"`
 }
@@ -41,19 +45,35 @@ const stateDir = "/var/lib/multica-rollup"
 // imageUser is the user and group of the image, in the manifests too.
 const imageUser = 65532
 
-// build builds the image and unpacks what a container runtime would load.
+// build builds the image for this machine and unpacks what a container runtime would load.
 func build(t *testing.T) *image {
 	t.Helper()
-	out := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "../packaging/image.sh", out)
-	cmd.Env = append(os.Environ(), "VERSION=0.0.0-test")
+	return buildFor(t, runtime.GOARCH)[0]
+}
+
+func buildFor(t *testing.T, archs ...string) []*image {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "../packaging/image.sh", t.TempDir())
+	cmd.Env = append(os.Environ(), "VERSION=0.0.0-test", "ARCH="+strings.Join(archs, " "))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	printed, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("building the image: %v\n%s", err, stderr.Bytes())
 	}
-	archive := strings.TrimSpace(string(printed))
+	archives := strings.Fields(string(printed))
+	if len(archives) != len(archs) {
+		t.Fatalf("built %q for %q", archives, archs)
+	}
+	var images []*image
+	for _, archive := range archives {
+		images = append(images, unpack(t, archive))
+	}
+	return images
+}
+
+func unpack(t *testing.T, archive string) *image {
+	t.Helper()
 	unpacked := t.TempDir()
 	untar(t, archive, unpacked)
 
@@ -234,25 +254,60 @@ func (db database) wantCurrent(t *testing.T) {
 	}
 }
 
-func TestTheImageHoldsTheProgramAndNothingElse(t *testing.T) {
-	img := build(t)
-	var files []string
-	for _, name := range img.layers {
-		if !strings.HasSuffix(name, "/") {
-			files = append(files, name)
+func TestTheImageHoldsTheProgramAndCertificatesAndNothingElse(t *testing.T) {
+	machines := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+	for i, img := range buildFor(t, "amd64", "arm64") {
+		arch := []string{"amd64", "arm64"}[i]
+		var files []string
+		for _, name := range img.layers {
+			if !strings.HasSuffix(name, "/") {
+				files = append(files, name)
+			}
+		}
+		slices.Sort(files)
+		if !slices.Equal(files, []string{"etc/ssl/certs/ca-certificates.crt", "multica-rollup"}) {
+			t.Errorf("files %q", files)
+		}
+		if img.Config.User != "65532:65532" || !slices.Equal(img.Config.Entrypoint, []string{"/multica-rollup"}) || !slices.Equal(img.Config.Cmd, []string{"run"}) {
+			t.Errorf("configuration %+v", img.Config)
+		}
+		for _, label := range []string{"title", "description", "version", "revision", "created", "licenses", "url", "source", "documentation"} {
+			if img.Config.Labels["org.opencontainers.image."+label] == "" {
+				t.Errorf("there is no label %s", label)
+			}
+		}
+		program, err := elf.Open(filepath.Join(img.root, "multica-rollup"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer program.Close()
+		if img.Architecture != arch || program.Machine != machines[arch] {
+			t.Errorf("the image for %s says %s and holds a program for %v", arch, img.Architecture, program.Machine)
+		}
+		bundle, err := os.ReadFile(filepath.Join(img.root, "etc/ssl/certs/ca-certificates.crt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pool := x509.NewCertPool(); !pool.AppendCertsFromPEM(bundle) || bytes.Count(bundle, []byte("BEGIN CERTIFICATE")) < 50 {
+			t.Errorf("%d bytes of certificates", len(bundle))
 		}
 	}
-	if !slices.Equal(files, []string{"multica-rollup"}) {
-		t.Errorf("files %q", files)
-	}
-	if img.Config.User != "65532:65532" || !slices.Equal(img.Config.Entrypoint, []string{"/multica-rollup"}) || !slices.Equal(img.Config.Cmd, []string{"run"}) {
-		t.Errorf("configuration %+v", img.Config)
-	}
-	// A dynamic program would find no libraries in there, and end before main.
+}
+
+func TestTheProgramOfTheImageNeedsNoFilesBesideIt(t *testing.T) {
+	img := build(t)
 	img.seal(t)
+	// A dynamic program would find no libraries in there, and end before main.
 	out, err := img.command(t.Context(), []string{"version"}, nil).CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("0.0.0-test")) {
 		t.Errorf("version: %v: %s", err, out)
+	}
+	// A name of a time zone is checked before the database is asked.
+	for zone, known := range map[string]bool{"Asia/Shanghai": true, "Asia/Nowhere": false} {
+		out, err := img.command(t.Context(), []string{"usage", "--timezone", zone}, []string{"DATABASE_URL=postgres://127.0.0.1:1/multica"}).CombinedOutput()
+		if err == nil || bytes.Contains(out, []byte("connecting to 127.0.0.1:1")) != known {
+			t.Errorf("%s: %v: %s", zone, err, out)
+		}
 	}
 }
 

@@ -52,6 +52,7 @@ need_group() {
       ;;
     image)
       need_go
+      [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates) # the image's own
       need buildah buildah
       need uidmap newuidmap
       # Later buildahs demand it before they look whether a network is wanted at all.
