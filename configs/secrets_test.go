@@ -37,7 +37,8 @@ func TestExamplesPassNoSecretAsAnArgument(t *testing.T) {
 	for path, wants := range map[string][]string{
 		"systemd/notify-on-failure.conf": {"install -m 0600 /dev/stdin /etc/multica/notify-url", "LoadCredential=notify-url:", "--config ${CREDENTIALS_DIRECTORY}/notify-url"},
 		"cron.d/multica-rollup":          {"install -D -m 0600 rollup.toml"},
-		"compose/compose.rollup.yaml":    {"chmod 0600 .env"},
+		"compose/compose.rollup.yaml":    {"install -d -m 0700 multica-rollup", "install -m 0444 /dev/stdin dsn", "MULTICA_ROLLUP_DSN_FILE: /run/secrets/dsn"},
+		"compose/compose.overlay.yaml":   {"install -d -m 0700 multica-rollup", "install -m 0444 /dev/stdin multica-rollup/dsn", "MULTICA_ROLLUP_DSN_FILE: /run/secrets/dsn"},
 		"kubernetes/cronjob.yaml":        {"umask 077", "--from-file=DATABASE_URL="},
 	} {
 		content, err := os.ReadFile(path)

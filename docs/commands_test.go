@@ -100,6 +100,9 @@ func takesArguments(text string) bool {
 
 var separators = regexp.MustCompile(`\s*(?:&&|\|\||[|;<>])\s*`)
 
+// insideCompose is what stands before a command in a container.
+var insideCompose = regexp.MustCompile(`^docker compose(?: -f \S+)* run --rm `)
+
 // ours returns the command lines of this program within a line of shell.
 func ours(line string) []string {
 	var found []string
@@ -108,8 +111,8 @@ func ours(line string) []string {
 		for len(words) > 0 && (words[0] == "sudo" || regexp.MustCompile(`^[A-Z_]+=`).MatchString(words[0])) {
 			words = words[1:]
 		}
-		if len(words) > 4 && strings.Join(words[:4], " ") == "docker compose run --rm" {
-			words = words[4:]
+		if rest := insideCompose.ReplaceAllString(strings.Join(words, " "), ""); rest != "" {
+			words = strings.Fields(rest)
 		}
 		if len(words) > 1 && words[0] == program {
 			found = append(found, strings.Join(words, " "))

@@ -41,7 +41,7 @@ With --fix the history is rolled up first, as backfill does but held back by non
 of its limits, until the verdict is pass; 75 means that another held lock 4246 all
 along. In an upgrade script:
 
-  multica-rollup guard --fix && docker compose up -d`,
+  multica-rollup guard --fix && docker compose -f docker-compose.selfhost.yml up -d`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.guard(cmd, fix) },
 	}
 	cmd.Flags().BoolVar(&fix, "fix", false, "roll up history first, until the verdict is pass")

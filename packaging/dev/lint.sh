@@ -67,7 +67,9 @@ for line in "${unused[@]}"; do fail "packaging/dev/lint-exclusions excludes what
 
 # With what is in the cache: a tidy go.mod asks for nothing else.
 go mod tidy -diff >/dev/null || fail "go.mod is not tidy: go mod tidy"
-go -C "$TOOLS" mod tidy -diff >/dev/null || fail "$TOOLS/go.mod is not tidy: go -C $TOOLS mod tidy"
+for module in "$TOOLS" packaging/dev/compose; do
+  go -C "$module" mod tidy -diff >/dev/null || fail "$module/go.mod is not tidy: go -C $module mod tidy"
+done
 
 shellcheck -- "${shell_files[@]}" || fail "shellcheck found something"
 
