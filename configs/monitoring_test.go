@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // ruleFile is what is looked at in Prometheus's rules and in promtool's tests of them.
@@ -51,7 +53,9 @@ func readYAML(t *testing.T, path string, into any) {
 }
 
 func TestPromtoolAcceptsTheRulesAndTheirTestsPass(t *testing.T) {
-	for _, args := range [][]string{{"check", "rules", "rules.yml"}, {"test", "rules", "rules_test.yml"}} {
+	for _, args := range [][]string{
+		{"check", "rules", "rules.yml", "kubernetes.yml"}, {"test", "rules", "rules_test.yml", "kubernetes_test.yml"},
+	} {
 		cmd := exec.CommandContext(t.Context(), "promtool", args...)
 		cmd.Dir = "prometheus"
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -60,30 +64,64 @@ func TestPromtoolAcceptsTheRulesAndTheirTestsPass(t *testing.T) {
 	}
 }
 
+// ruleFiles are the files of alerts, with the tests of each.
+var ruleFiles = map[string]string{"prometheus/rules.yml": "prometheus/rules_test.yml", "prometheus/kubernetes.yml": "prometheus/kubernetes_test.yml"}
+
 func TestEveryAlertIsSeenToFireAndToBeSilent(t *testing.T) {
-	var rules ruleFile
-	readYAML(t, "prometheus/rules.yml", &rules)
-	var tests ruleTests
-	readYAML(t, "prometheus/rules_test.yml", &tests)
-	fires, silent := map[string]bool{}, map[string]bool{}
-	for _, test := range tests.Tests {
-		for _, a := range test.AlertRuleTest {
-			if len(a.ExpAlerts) > 0 {
-				fires[a.Alertname] = true
-			} else {
-				silent[a.Alertname] = true
+	guides := map[string]string{}
+	for _, path := range []string{"../docs/guide.md", "../docs/guide.zh-CN.md"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		guides[path] = string(text)
+	}
+	for rulesPath, testsPath := range ruleFiles {
+		var rules ruleFile
+		readYAML(t, rulesPath, &rules)
+		var tests ruleTests
+		readYAML(t, testsPath, &tests)
+		fires, silent := map[string]bool{}, map[string]bool{}
+		for _, test := range tests.Tests {
+			for _, a := range test.AlertRuleTest {
+				if len(a.ExpAlerts) > 0 {
+					fires[a.Alertname] = true
+				} else {
+					silent[a.Alertname] = true
+				}
+			}
+		}
+		for _, group := range rules.Groups {
+			for _, rule := range group.Rules {
+				if !fires[rule.Alert] || !silent[rule.Alert] {
+					t.Errorf("%s: tested firing %v, silent %v", rule.Alert, fires[rule.Alert], silent[rule.Alert])
+				}
+				if rule.Labels["severity"] == "" || rule.Annotations["summary"] == "" || rule.Annotations["description"] == "" {
+					t.Errorf("%s lacks a severity, a summary or a description", rule.Alert)
+				}
+				const guide = "https://github.com/multica-rollup/multica-rollup/blob/main/docs/guide.md#"
+				if want := guide + strings.ToLower(rule.Alert); rule.Annotations["runbook_url"] != want {
+					t.Errorf("%s: runbook_url is %q, want %s", rule.Alert, rule.Annotations["runbook_url"], want)
+				}
+				for path, text := range guides {
+					if !strings.Contains(text, "\n### "+rule.Alert+"\n") {
+						t.Errorf("%s has no section %s", path, rule.Alert)
+					}
+				}
 			}
 		}
 	}
-	for _, group := range rules.Groups {
-		for _, rule := range group.Rules {
-			if !fires[rule.Alert] || !silent[rule.Alert] {
-				t.Errorf("%s: tested firing %v, silent %v", rule.Alert, fires[rule.Alert], silent[rule.Alert])
-			}
-			if rule.Labels["severity"] == "" || rule.Annotations["summary"] == "" || rule.Annotations["description"] == "" {
-				t.Errorf("%s lacks a severity, a summary or a description", rule.Alert)
-			}
-		}
+}
+
+func TestTheOperatorsRulesAreTheSame(t *testing.T) {
+	var want []any
+	for _, path := range []string{"prometheus/rules.yml", "prometheus/kubernetes.yml"} {
+		var rules map[string][]any
+		readYAML(t, path, &rules)
+		want = append(want, rules["groups"]...)
+	}
+	if diff := cmp.Diff(want, manifest(t, "kubernetes/prometheusrule.yaml")["PrometheusRule"].Spec["groups"]); diff != "" {
+		t.Errorf("prometheusrule.yaml differs (-prometheus/*.yml +kubernetes/prometheusrule.yaml):\n%s", diff)
 	}
 }
 

@@ -203,7 +203,7 @@ func TestTheExamplesUseMetricsThatExist(t *testing.T) {
 	st.Progress = &report.Progress{Done: 1, Total: 2}
 	families := parse(t, write(t, filepath.Join(t.TempDir(), "m.prom"), st, &ledger.Memory{Drift: &ledger.Drift{At: noon}}))
 	name := regexp.MustCompile(`multica_rollup_[a-z_]+`)
-	for _, path := range []string{"prometheus/rules.yml", "prometheus/rules_test.yml", "grafana/dashboard.json"} {
+	for _, path := range []string{"prometheus/rules.yml", "prometheus/rules_test.yml", "kubernetes/prometheusrule.yaml", "grafana/dashboard.json"} {
 		b, err := os.ReadFile(filepath.Join("..", "..", "configs", path))
 		if err != nil {
 			t.Fatal(err)
