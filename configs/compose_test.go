@@ -210,16 +210,7 @@ func TestTheComposeServiceRollsUpInTheImageUntilItIsStopped(t *testing.T) {
 
 	img := build(t)
 	db := newDatabases(t)(t, "compose", lab.Gen272)
-	secret := filepath.Join(img.root, service.Environment["MULTICA_ROLLUP_DSN_FILE"])
-	if filepath.Dir(secret) != filepath.Join(img.root, "/run/secrets") {
-		t.Fatalf("Compose mounts the secret elsewhere than at %s", secret)
-	}
-	if err := os.MkdirAll(filepath.Dir(secret), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(secret, []byte(db.dsn+"\n"), 0o444); err != nil {
-		t.Fatal(err)
-	}
+	img.secret(t, service.Environment["MULTICA_ROLLUP_DSN_FILE"], db.dsn)
 	img.seal(t)
 	var env []string
 	for name, v := range service.Environment {

@@ -185,6 +185,25 @@ func (img *image) seal(t *testing.T) {
 	}
 }
 
+// secret puts a secret where a runtime mounts it, for the image's user to read.
+func (img *image) secret(t *testing.T, path, content string) {
+	t.Helper()
+	path = filepath.Join(img.root, path)
+	if !strings.HasPrefix(path, filepath.Join(img.root, "run/secrets")+"/") {
+		t.Fatalf("the secret is mounted at %s", path)
+	}
+	// Not to be written by that user, but by this test.
+	if err := os.Chmod(img.root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // command returns a process in the image: its root, its user, these variables
 // and no others, and no capabilities.
 func (img *image) command(ctx context.Context, args, env []string) *exec.Cmd {
@@ -326,11 +345,9 @@ func TestTheManifestsRollUpInTheImage(t *testing.T) {
 			if c.Image != "multica-rollup" || len(c.Command) > 0 || p.SecurityContext.RunAsUser != imageUser || p.SecurityContext.FSGroup != imageUser {
 				t.Fatalf("image %q, command %q, %+v: not what packaging/image.sh builds", c.Image, c.Command, p.SecurityContext)
 			}
+			img.secret(t, p.dsnFile(), db.dsn)
 			var env []string
 			for _, e := range c.Env {
-				if dsnFromSecret(e) {
-					e.Value = db.dsn
-				}
 				env = append(env, e.Name+"="+e.Value)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -21,8 +21,9 @@ type object struct {
 }
 
 type metadata struct {
-	Name   string            `yaml:"name"`
-	Labels map[string]string `yaml:"labels"`
+	Name        string            `yaml:"name"`
+	Labels      map[string]string `yaml:"labels"`
+	Annotations map[string]string `yaml:"annotations"`
 }
 
 type cronJob struct {
@@ -31,8 +32,10 @@ type cronJob struct {
 	StartingDeadlineSeconds    int    `yaml:"startingDeadlineSeconds"`
 	SuccessfulJobsHistoryLimit int    `yaml:"successfulJobsHistoryLimit"`
 	FailedJobsHistoryLimit     int    `yaml:"failedJobsHistoryLimit"`
+	Suspend                    bool   `yaml:"suspend"`
 	JobTemplate                struct {
-		Spec job `yaml:"spec"`
+		Metadata metadata `yaml:"metadata"`
+		Spec     job      `yaml:"spec"`
 	} `yaml:"jobTemplate"`
 }
 
@@ -53,6 +56,9 @@ type pod struct {
 	TerminationGracePeriodSeconds int            `yaml:"terminationGracePeriodSeconds"`
 	SecurityContext               podSecurity    `yaml:"securityContext"`
 	Affinity                      map[string]any `yaml:"affinity"`
+	ImagePullSecrets              []any          `yaml:"imagePullSecrets"`
+	NodeSelector                  map[string]any `yaml:"nodeSelector"`
+	Tolerations                   []any          `yaml:"tolerations"`
 	Containers                    []container    `yaml:"containers"`
 	Volumes                       []volume       `yaml:"volumes"`
 }
@@ -88,6 +94,7 @@ type container struct {
 	VolumeMounts []struct {
 		Name      string `yaml:"name"`
 		MountPath string `yaml:"mountPath"`
+		ReadOnly  bool   `yaml:"readOnly"`
 	} `yaml:"volumeMounts"`
 }
 
@@ -99,6 +106,10 @@ type envVar struct {
 			Name string `yaml:"name"`
 			Key  string `yaml:"key"`
 		} `yaml:"secretKeyRef"`
+		ConfigMapKeyRef struct {
+			Name string `yaml:"name"`
+			Key  string `yaml:"key"`
+		} `yaml:"configMapKeyRef"`
 	} `yaml:"valueFrom"`
 }
 
@@ -107,6 +118,26 @@ type volume struct {
 	PersistentVolumeClaim struct {
 		ClaimName string `yaml:"claimName"`
 	} `yaml:"persistentVolumeClaim"`
+	Secret struct {
+		SecretName  string `yaml:"secretName"`
+		DefaultMode int    `yaml:"defaultMode"`
+		Items       []struct {
+			Key  string `yaml:"key"`
+			Path string `yaml:"path"`
+		} `yaml:"items"`
+	} `yaml:"secret"`
+}
+
+// dsnFile returns where a pod has its DSN from a secret, as a file that its group alone may read; "" where it does not.
+func (p pod) dsnFile() string {
+	for _, v := range p.Volumes {
+		for _, m := range p.Containers[0].VolumeMounts {
+			if m.Name == v.Name && m.ReadOnly && v.Secret.SecretName != "" && v.Secret.DefaultMode == 0o440 && len(v.Secret.Items) == 1 {
+				return m.MountPath + "/" + v.Secret.Items[0].Path
+			}
+		}
+	}
+	return ""
 }
 
 // decode reads one YAML document strictly into v.
@@ -215,7 +246,7 @@ func TestThePodsHaveNoMoreRightsThanTheyNeed(t *testing.T) {
 			"sees no other service's variables":    p.EnableServiceLinks != nil && !*p.EnableServiceLinks,
 			"requests and limits memory":           c.Resources.Requests["memory"] != "" && c.Resources.Limits["memory"] != "",
 			"requests CPU":                         c.Resources.Requests["cpu"] != "",
-			"has the DSN from a secret alone":      slices.ContainsFunc(c.Env, dsnFromSecret) && !slices.ContainsFunc(c.Env, dsnInTheOpen),
+			"has the DSN from a mounted secret":    p.dsnFile() != "" && p.dsnFile() == value(c.Env, "MULTICA_ROLLUP_DSN_FILE") && !slices.ContainsFunc(c.Env, holdsASecret),
 			"mounts the state where it is told to": c.VolumeMounts[0].MountPath == value(c.Env, "MULTICA_ROLLUP_STATE_DIR"),
 			"is near the others of its kind":       p.Affinity["podAffinity"] != nil && j.Template.Metadata.Labels["app.kubernetes.io/name"] == "multica-rollup",
 		} {
@@ -226,12 +257,9 @@ func TestThePodsHaveNoMoreRightsThanTheyNeed(t *testing.T) {
 	}
 }
 
-func dsnFromSecret(e envVar) bool {
-	return e.Name == "DATABASE_URL" && e.ValueFrom.SecretKeyRef.Name != "" && e.ValueFrom.SecretKeyRef.Key != ""
-}
-
-func dsnInTheOpen(e envVar) bool {
-	return e.Value != "" && (e.Name == "DATABASE_URL" || e.Name == "MULTICA_ROLLUP_DSN" || e.Name == "PGPASSWORD")
+// holdsASecret tells whether a variable has what belongs into a file.
+func holdsASecret(e envVar) bool {
+	return e.Name == "DATABASE_URL" || e.Name == "MULTICA_ROLLUP_DSN" || e.Name == "PGPASSWORD"
 }
 
 func value(env []envVar, name string) string {

@@ -39,7 +39,7 @@ func TestExamplesPassNoSecretAsAnArgument(t *testing.T) {
 		"cron.d/multica-rollup":          {"install -D -m 0600 rollup.toml"},
 		"compose/compose.rollup.yaml":    {"install -d -m 0700 multica-rollup", "install -m 0444 /dev/stdin dsn", "MULTICA_ROLLUP_DSN_FILE: /run/secrets/dsn"},
 		"compose/compose.overlay.yaml":   {"install -d -m 0700 multica-rollup", "install -m 0444 /dev/stdin multica-rollup/dsn", "MULTICA_ROLLUP_DSN_FILE: /run/secrets/dsn"},
-		"kubernetes/cronjob.yaml":        {"umask 077", "--from-file=DATABASE_URL="},
+		"kubernetes/cronjob.yaml":        {"--from-file=DATABASE_URL=/dev/stdin"},
 	} {
 		content, err := os.ReadFile(path)
 		if err != nil {
