@@ -35,11 +35,13 @@ func TestExamplesPassNoSecretAsAnArgument(t *testing.T) {
 		t.Fatalf("%d files, %v", seen, err)
 	}
 	for path, wants := range map[string][]string{
-		"systemd/notify-on-failure.conf": {"install -m 0600 /dev/stdin /etc/multica/notify-url", "LoadCredential=notify-url:", "--config ${CREDENTIALS_DIRECTORY}/notify-url"},
-		"cron.d/multica-rollup":          {"install -D -m 0600 rollup.toml"},
-		"compose/compose.rollup.yaml":    {"install -d -m 0700 multica-rollup", "install -m 0444 /dev/stdin dsn", "MULTICA_ROLLUP_DSN_FILE: /run/secrets/dsn"},
-		"compose/compose.overlay.yaml":   {"install -d -m 0700 multica-rollup", "install -m 0444 /dev/stdin multica-rollup/dsn", "MULTICA_ROLLUP_DSN_FILE: /run/secrets/dsn"},
-		"kubernetes/cronjob.yaml":        {"--from-file=DATABASE_URL=/dev/stdin"},
+		"systemd/notify-on-failure.conf":       {"install -m 0600 /dev/stdin /etc/multica/notify-url", "LoadCredential=notify-url:", "--config ${CREDENTIALS_DIRECTORY}/notify-url"},
+		"systemd/ping.conf":                    {"install -m 0600 /dev/stdin /etc/multica/ping-url"},
+		"systemd/multica-rollup-ping@.service": {"LoadCredential=ping-url:/etc/multica/ping-url", "--config -'"},
+		"cron.d/multica-rollup":                {"install -D -m 0600 rollup.toml"},
+		"compose/compose.rollup.yaml":          {"install -d -m 0700 multica-rollup", "install -m 0444 /dev/stdin dsn", "MULTICA_ROLLUP_DSN_FILE: /run/secrets/dsn"},
+		"compose/compose.overlay.yaml":         {"install -d -m 0700 multica-rollup", "install -m 0444 /dev/stdin multica-rollup/dsn", "MULTICA_ROLLUP_DSN_FILE: /run/secrets/dsn"},
+		"kubernetes/cronjob.yaml":              {"--from-file=DATABASE_URL=/dev/stdin"},
 	} {
 		content, err := os.ReadFile(path)
 		if err != nil {

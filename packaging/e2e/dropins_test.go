@@ -22,6 +22,7 @@ func TestDropIns(t *testing.T) {
 				{"works without any network for a local socket", worksWithoutNetwork},
 				{"takes the DSN from a credential", takesCredential},
 				{"writes metrics out of the sandbox", writesMetrics},
+				{"pings a dead man's switch on success and failure", pings},
 			})
 		})
 	}
@@ -101,4 +102,39 @@ func writesMetrics(t *testing.T, h *host) {
 	runsOnce(t, h)
 	h.must(t, "grep -q '^multica_rollup_' "+directory+"/multica-rollup.prom")
 	h.must(t, "runuser -u nobody -- cat "+directory+"/multica-rollup.prom >/dev/null") // as node_exporter reads it
+}
+
+// pings has a curl that writes down what it is given, since no box has a network.
+func pings(t *testing.T, h *host) {
+	const address = "https://switch.example/5ecret-uu1d"
+	h.file(t, "/usr/local/bin/curl", "#!/bin/sh\necho \"curl $*: $(cat)\"\n")
+	h.file(t, "/etc/multica/ping-url", address+"/\n")
+	h.must(t, "chmod 0755 /usr/local/bin/curl; chmod 0600 /etc/multica/ping-url")
+	h.must(t, `cd /usr/share/doc/multica-rollup/examples/systemd
+		install -m 0644 multica-rollup-ping@.service /etc/systemd/system/multica-rollup-ping@.service`)
+	addDropIn(t, h, "ping.conf")
+	h.must(t, "systemd-analyze verify multica-rollup-ping@success.service")
+	sent := func(instance string) string {
+		unit := "multica-rollup-ping@" + instance + ".service"
+		h.until(t, "journalctl --no-pager -o cat -u "+unit+" | grep -q '^curl '")
+		h.must(t, "! systemctl is-failed "+unit)
+		return h.must(t, "journalctl --no-pager -o cat -u "+unit+" | grep '^curl '")
+	}
+	runsOnce(t, h)
+	good := sent("success")
+	h.configure(t, `dsn = "host=127.0.0.1 port=1 dbname=multica user=multica-rollup"`)
+	h.must(t, "! systemctl start "+service)
+	bad := sent("exit-code")
+	for said, want := range map[string]string{good: "url = \"" + address + "\"", bad: "url = \"" + address + "/fail\""} {
+		args, stdin, _ := strings.Cut(said, ": ")
+		if stdin != want || strings.Contains(args, "switch.example") {
+			t.Errorf("curl got %q, want %q on its standard input alone", said, want)
+		}
+	}
+	h.must(t, "! grep -rq 5ecret /etc/systemd/system; ! systemctl show 'multica-rollup-ping@*' | grep -q 5ecret")
+	// A ping that fails does not make the run fail.
+	h.must(t, "rm /etc/multica/ping-url; systemctl reset-failed")
+	h.configure(t, socketDSN)
+	runsOnce(t, h)
+	h.must(t, "systemctl reset-failed; rm /etc/systemd/system/"+service+".d/ping.conf; systemctl daemon-reload")
 }
