@@ -58,6 +58,7 @@ type override struct {
 	Depends      []string          `yaml:"depends"`
 	Dependencies []string          `yaml:"dependencies"`
 	Recommends   []string          `yaml:"recommends"`
+	Suggests     []string          `yaml:"suggests"`
 	Scripts      map[string]string `yaml:"scripts"`
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # generate.sh [BINARY]: writes what the packages contain beside the binary and the files of the repository
 # into $GENERATED (generated): compressed manual pages, changelogs, completions, copyright, the bill of
-# materials, and the maintainer scripts. Called by build.sh, and by goreleaser before there is a binary: then it builds one to
+# materials, the maintainer scripts, and README and guide with links that work there. Called by build.sh, and by goreleaser before there is a binary: then it builds one to
 # look at.
 #
 # VERSION, SOURCE_DATE_EPOCH and MAINTAINER have to be set; TOOLS is a directory with the programs
@@ -34,6 +34,7 @@ tool sbom -spdx "$generated/sbom.spdx.json" -name multica-rollup -version "$VERS
   -copyright "$generated/copyright" -header packaging/copyright.in "$binary"
 
 packaging/scripts.sh "$generated"
+packaging/docs.sh "$generated"
 
 # Completions do not depend on the architecture, and the binary may not run here.
 for shell in bash zsh fish; do

@@ -19,8 +19,9 @@ func TestAptRepository(t *testing.T) {
 			if err := os.CopyFS(h.Root()+"/srv/repo", os.DirFS(need(t, repoVariable))); err != nil {
 				t.Fatal(err)
 			}
-			h.must(t, `chmod -R a+rX /srv
-				echo 'deb [signed-by=/srv/repo/multica-rollup.gpg] file:/srv/repo/apt stable main' >/etc/apt/sources.list.d/multica-rollup.list`)
+			h.must(t, "chmod -R a+rX /srv")
+			h.file(t, "/etc/apt/sources.list.d/multica-rollup.sources", documentedSources(t))
+			h.must(t, "chmod 0644 /etc/apt/sources.list.d/multica-rollup.sources")
 			steps(t, h, []step{
 				{"installs the newest version", installsNewest},
 				{"goes back to the version before and forward again", downgradesAndUpgrades},
@@ -28,6 +29,21 @@ func TestAptRepository(t *testing.T) {
 			})
 		})
 	}
+}
+
+// documentedSources is what docs/releasing.md has users write, for a repository in /srv.
+func documentedSources(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/releasing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "multica-rollup.sources\n")
+	sources, _, ends := strings.Cut(rest, "$ ")
+	if !found || !ends {
+		t.Fatal("docs/releasing.md has no file of sources")
+	}
+	return strings.NewReplacer("https://REPOSITORY", "file:/srv/repo", "/usr/share/keyrings", "/srv/repo").Replace(sources)
 }
 
 func wantVersion(t *testing.T, h *host, version string) {

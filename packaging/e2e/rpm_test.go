@@ -21,6 +21,7 @@ func TestRPMPackage(t *testing.T) {
 				{"fails clearly without a DSN and then runs", rpmRuns},
 				{"keeps the edited configuration on upgrade", rpmUpgrades},
 				{"is erased and keeps the edited configuration aside", rpmErases},
+				{"follows the administrator's preset", rpmFollowsThePreset},
 			})
 		})
 	}
@@ -75,4 +76,14 @@ func rpmErases(t *testing.T, h *host) {
 	h.want(t, "stat -c '%a %U:%G' "+configFile+".rpmsave", "600 root:root")
 	h.must(t, "id multica-rollup")
 	h.must(t, "! test -e /usr/bin/multica-rollup && ! test -e /usr/lib/systemd/system/"+service)
+}
+
+// Elsewhere the package's own preset counts, although Debian's policy enables what no preset names.
+func rpmFollowsThePreset(t *testing.T, h *host) {
+	h.file(t, "/etc/systemd/system-preset/10-local.preset", "enable "+timer+"\n")
+	h.must(t, "chmod 0755 /etc/systemd/system-preset; chmod 0644 /etc/systemd/system-preset/*; rpm -i --nodeps "+h.bring(t, newVariable, "*x86_64.rpm"))
+	h.want(t, "systemctl is-enabled "+timer, "enabled")
+	h.want(t, "systemctl is-enabled multica-rollup-verify.timer", "disabled")
+	h.want(t, "systemctl is-active "+timer, "inactive")
+	h.must(t, "rpm -e multica-rollup; rm /etc/systemd/system-preset/10-local.preset")
 }
