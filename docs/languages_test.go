@@ -84,3 +84,31 @@ func TestTranslationsPointToEachOther(t *testing.T) {
 		}
 	}
 }
+
+// The questions that people ask in public, by what has to be in the heading of an answer.
+func TestTheGuideAnswersWhatIsAsked(t *testing.T) {
+	topics := []string{
+		"zero after an upgrade", "stop at 103", "days not mine", "deleted agents", "deleted runtimes", "cost differ", "two schedulers",
+		"PgBouncer", "managed PostgreSQL", "restore", "removed", "send it",
+	}
+	p := readPage(t, "docs/guide.md")
+	begun := slices.IndexFunc(p.headings, func(h heading) bool { return h.level == 2 && h.text == "Frequent questions" })
+	if begun < 0 {
+		t.Fatal("the guide has no frequent questions")
+	}
+	var questions []string
+	for _, h := range p.headings[begun+1:] {
+		if h.level == 2 {
+			break
+		}
+		questions = append(questions, h.text)
+		if !strings.HasSuffix(h.text, "?") {
+			t.Errorf("%q is no question", h.text)
+		}
+	}
+	for _, topic := range topics {
+		if !slices.ContainsFunc(questions, func(q string) bool { return strings.Contains(q, topic) }) {
+			t.Errorf("no question is about %q", topic)
+		}
+	}
+}
