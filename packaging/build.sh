@@ -55,8 +55,13 @@ for arch in amd64 arm64; do
   GENERATED=$stage/generated TOOLS=$stage/bin packaging/generate.sh "$stage/generated/multica-rollup"
   mv "$stage/generated/sbom.spdx.json" "$out/multica-rollup_${VERSION}_$arch.spdx.json"
   for format in deb rpm; do
+    config=packaging/nfpm.yaml
+    if [ "$format" = deb ]; then # which has a changelog of ours among its contents
+      config=packaging/nfpm.deb.yaml
+      sed '/^changelog:/d' "$stage/packaging/nfpm.yaml" >"$stage/$config"
+    fi
     # nfpm says on stdout what is wrong, and otherwise nothing of interest.
-    (cd "$stage" && ARCH=$arch bin/nfpm package --config packaging/nfpm.yaml --packager "$format" --target "$out" >nfpm.log) ||
+    (cd "$stage" && ARCH=$arch bin/nfpm package --config "$config" --packager "$format" --target "$out" >nfpm.log) ||
       { cat "$stage/nfpm.log" >&2; exit 1; }
   done
   rm -r "$stage/generated"

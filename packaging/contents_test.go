@@ -74,12 +74,15 @@ type goreleaserFile struct {
 		Flags   []string `yaml:"flags"`
 		Ldflags []string `yaml:"ldflags"`
 	} `yaml:"builds"`
-	NFPMs []struct {
-		shared       `yaml:",inline"`
-		PackageName  string              `yaml:"package_name"`
-		Dependencies []string            `yaml:"dependencies"`
-		Overrides    map[string]override `yaml:"overrides"`
-	} `yaml:"nfpms"`
+	NFPMs []releaserPackage `yaml:"nfpms"`
+}
+
+type releaserPackage struct {
+	shared       `yaml:",inline"`
+	PackageName  string              `yaml:"package_name"`
+	Formats      []string            `yaml:"formats"`
+	Dependencies []string            `yaml:"dependencies"`
+	Overrides    map[string]override `yaml:"overrides"`
 }
 
 const root = ".."
@@ -156,10 +159,21 @@ func scripts(t *testing.T) map[string]string {
 func TestGoreleaserMakesTheSamePackages(t *testing.T) {
 	var releaser goreleaserFile
 	read(t, ".goreleaser.yaml", &releaser)
-	if len(releaser.NFPMs) != 1 || len(releaser.Builds) != 1 {
-		t.Fatalf("want one build and one set of packages, found %d and %d", len(releaser.Builds), len(releaser.NFPMs))
+	if len(releaser.NFPMs) != 2 || len(releaser.Builds) != 1 {
+		t.Fatalf("want one build, rpms and debs, found %d and %d", len(releaser.Builds), len(releaser.NFPMs))
 	}
-	own, other := nfpm(t), releaser.NFPMs[0]
+	own, other, debs := nfpm(t), releaser.NFPMs[0], releaser.NFPMs[1]
+	if !slices.Equal(other.Formats, []string{"rpm"}) || !slices.Equal(debs.Formats, []string{"deb"}) {
+		t.Errorf("formats %q and %q", other.Formats, debs.Formats)
+	}
+	// nfpm makes no changelog for the deb: build.sh takes the line away.
+	if debs.Changelog != "" || !strings.Contains(read(t, "packaging/build.sh", nil), "sed '/^changelog:/d'") {
+		t.Error("the deb has two changelogs")
+	}
+	debs.Changelog, debs.Formats = other.Changelog, other.Formats
+	if diff := cmp.Diff(other, debs, cmp.AllowUnexported(releaserPackage{}, shared{})); diff != "" {
+		t.Errorf("rpms and debs differ by more than the changelog:\n%s", diff)
+	}
 
 	// goreleaser adds the binary by itself.
 	own.Contents = slices.DeleteFunc(own.Contents, func(c content) bool { return c.Dst == "/usr/bin/multica-rollup" })

@@ -30,6 +30,8 @@ for page in packaging/man/*.[0-9]; do
 done
 gzip -9nc CHANGELOG.md >"$generated/changelog.gz"
 tool changelog -version "$VERSION" -date "$date" -maintainer "$MAINTAINER" CHANGELOG.md >"$generated/changelog.yaml"
+tool changelog -format debian -version "$VERSION" -date "$date" -maintainer "$MAINTAINER" CHANGELOG.md |
+  gzip -9n >"$generated/changelog.Debian.gz"
 tool sbom -spdx "$generated/sbom.spdx.json" -name multica-rollup -version "$VERSION" \
   -copyright "$generated/copyright" -header packaging/copyright.in "$binary"
 

@@ -1,10 +1,12 @@
 // Command changelog turns CHANGELOG.md into what packages and releases want.
 //
 //	changelog -format chglog -version 1.2.3 -date 2026-11-23T00:00:00Z CHANGELOG.md
+//	changelog -format debian -version 1.2.3 -date 2026-11-23T00:00:00Z CHANGELOG.md
 //	changelog -format notes -version 1.2.3 CHANGELOG.md
 //
-// chglog is the YAML that nfpm renders as a deb's and an rpm's changelog; notes
-// is the text of a release. A version without a section of its own is a build
+// chglog is the YAML that nfpm renders as an rpm's changelog; debian is a deb's, of
+// which nfpm's own rendering makes each further line of an item an item; notes is
+// the text of a release. A version without a section of its own is a build
 // between releases, and gets the section [Unreleased] with the date given.
 package main
 
@@ -30,7 +32,7 @@ func main() {
 
 func run(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("changelog", flag.ContinueOnError)
-	format := flags.String("format", "chglog", "chglog or notes")
+	format := flags.String("format", "chglog", "chglog, debian or notes")
 	version := flags.String("version", "", "version being built, without a leading v")
 	date := flags.String("date", "", "RFC 3339 time of the build, for a version without a section")
 	maintainer := flags.String("maintainer", "", "`NAME <MAIL>` in the packages' changelogs")
@@ -51,11 +53,16 @@ func run(args []string, out io.Writer) error {
 	if sections, err = upTo(sections, *version, *date); err != nil {
 		return err
 	}
-	if *format == "notes" {
+	switch *format {
+	case "chglog":
+		return writeChglog(out, sections, *maintainer)
+	case "debian":
+		return writeDebian(out, sections, *maintainer)
+	case "notes":
 		_, err := fmt.Fprintln(out, strings.TrimSpace(sections[0].body))
 		return err
 	}
-	return writeChglog(out, sections, *maintainer)
+	return fmt.Errorf("unknown format %q", *format)
 }
 
 // section is one version's part of the changelog.
@@ -166,6 +173,29 @@ type chglogChange struct {
 	Note string `yaml:"note"`
 }
 
+// writeDebian writes what deb-changelog(5) describes.
+func writeDebian(out io.Writer, sections []section, maintainer string) error {
+	var b strings.Builder
+	for _, s := range sections {
+		if s.version == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "multica-rollup (%s) stable; urgency=medium\n\n", packageVersion(s.version))
+		for _, change := range s.bullets() {
+			b.WriteString("  * " + strings.ReplaceAll(wrap(plain(change), 74), "\n", "\n    ") + "\n")
+		}
+		fmt.Fprintf(&b, "\n -- %s  %s\n", maintainer, s.date.UTC().Format(time.RFC1123Z))
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// plain is a change as readers show it that render no Markdown.
+func plain(change string) string { return strings.ReplaceAll(change, "`", "") }
+
 func writeChglog(out io.Writer, sections []section, maintainer string) error {
 	var entries []chglogEntry
 	for _, s := range sections {
@@ -177,8 +207,7 @@ func writeChglog(out io.Writer, sections []section, maintainer string) error {
 			Deb: map[string]any{"urgency": "medium", "distributions": []string{"stable"}},
 		}
 		for _, change := range s.bullets() {
-			// No reader of these renders Markdown, and no renderer wraps lines.
-			entry.Changes = append(entry.Changes, chglogChange{Note: wrap(strings.ReplaceAll(change, "`", ""), 74)})
+			entry.Changes = append(entry.Changes, chglogChange{Note: wrap(plain(change), 74)}) // no renderer wraps lines
 		}
 		entries = append(entries, entry)
 	}

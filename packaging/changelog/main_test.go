@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -118,5 +119,49 @@ func TestOwnChangelogParses(t *testing.T) {
 	sections, err := parse(string(text))
 	if err != nil || len(sections[0].bullets()) == 0 {
 		t.Errorf("parsing gives %v, %v", sections, err)
+	}
+}
+
+func TestTheDebsChangelogIsWellFormed(t *testing.T) {
+	got := output(t, "-format", "debian", "-version", "1.2.0-dev.3+g1234567", "-date", "2026-12-24T18:00:00+01:00", "-maintainer", "A <a@example.org>", file(t, sample))
+	want := `multica-rollup (1.2.0~dev.3+g1234567-1) stable; urgency=medium
+
+  * Something with code that goes on in a second line.
+
+ -- A <a@example.org>  Thu, 24 Dec 2026 17:00:00 +0000
+
+multica-rollup (1.1.0-1) stable; urgency=medium
+
+  * One.
+  * Two.
+
+ -- A <a@example.org>  Tue, 01 Dec 2026 00:00:00 +0000
+
+multica-rollup (1.0.0-1) stable; urgency=medium
+
+  * First.
+
+ -- A <a@example.org>  Sun, 01 Nov 2026 00:00:00 +0000
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Our own, line by line as deb-changelog(5) has it.
+func TestEveryLineOfTheDebsChangelogHasItsPlace(t *testing.T) {
+	got := output(t, "-format", "debian", "-version", "0.0.1", "-date", "2026-12-24T18:00:00Z", "-maintainer", "A <a@example.org>", "../../CHANGELOG.md")
+	form := regexp.MustCompile(`^(|multica-rollup \(\S+\) stable; urgency=medium|  \* \S.*|    \S.*| -- A <a@example\.org>  \w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} \+0000)$`)
+	continued := 0
+	for line := range strings.SplitSeq(strings.TrimSuffix(got, "\n"), "\n") {
+		if !form.MatchString(line) || len(line) > 80 && strings.Contains(strings.TrimSpace(line), " ") {
+			t.Errorf("out of place: %q", line)
+		}
+		if strings.HasPrefix(line, "    ") {
+			continued++
+		}
+	}
+	if continued == 0 {
+		t.Error("no change takes a second line")
 	}
 }
