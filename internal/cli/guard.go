@@ -138,7 +138,7 @@ func (a *app) readGuard(ctx context.Context, conn *pgx.Conn, target string, v *g
 		return err
 	}
 	place, err := a.inspectState(p, target).LoadCheckpoint()
-	if _, damaged := errors.AsType[*state.DamagedError](err); err != nil && !damaged && !errors.Is(err, fs.ErrPermission) {
+	if err != nil && !state.Unusable(err) && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
 	v.Backfill = place

@@ -71,7 +71,7 @@ func instanceStateDir(loaded *config.Loaded) string {
 
 // inspectState returns what is remembered of a database, for reading alone.
 func (a *app) inspectState(p *pipeline.Pipeline, target string) *state.Store {
-	return state.Inspect(state.Dir(a.loaded.StateDir), state.Key(p.SystemIdentifier, target, p.Database), target)
+	return state.Inspect(state.Dir(a.loaded.StateDir), state.Key(p.SystemIdentifier, target, p.Database, p.Others...), target)
 }
 
 // ownVariables of the environment would give every instance the same database.

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"errors"
-
 	"github.com/multica-rollup/multica-rollup/internal/buildinfo"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
@@ -22,7 +20,7 @@ func (a *app) writeMetrics(st *report.State, store *state.Store) {
 	var memory *ledger.Memory
 	if store != nil {
 		m, err := store.Load()
-		if _, damaged := errors.AsType[*state.DamagedError](err); err == nil || damaged {
+		if err == nil || state.Unusable(err) {
 			memory = &m
 		}
 	}

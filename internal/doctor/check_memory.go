@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 
 	"github.com/multica-rollup/multica-rollup/internal/state"
 )
@@ -12,8 +11,8 @@ func memoryCheck() Check {
 	return Check{ID: "memory", Title: "what is remembered between runs can be read", Needs: []string{"pipeline"}, ExplainedBy: []string{"state-dir"},
 		Run: func(ctx context.Context, env *Env) Finding {
 			_, store, err := env.remembered(ctx)
-			if damaged, isDamaged := errors.AsType[*state.DamagedError](err); isDamaged {
-				return warning(env.command("backfill"), "%s", damaged.Error()).
+			if state.Unusable(err) {
+				return warning(env.command("backfill"), "%s", err.Error()).
 					with("what was deferred is forgotten and nothing is proven; a backfill compares all of it")
 			}
 			if err != nil {

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"embed"
-	"errors"
 	"strings"
 	"time"
 
@@ -154,7 +153,7 @@ func (e *Env) remembered(ctx context.Context) (ledger.Memory, *state.Store, erro
 		return *e.memory, store, nil
 	}
 	m, err := store.Load()
-	if _, damaged := errors.AsType[*state.DamagedError](err); err != nil && !damaged {
+	if err != nil && !state.Unusable(err) {
 		return m, store, err
 	}
 	m, another, rerr := e.pipe.Recognised(ctx, e.conn, m)
@@ -168,7 +167,7 @@ func (e *Env) remembered(ctx context.Context) (ledger.Memory, *state.Store, erro
 // store names the files of this database as the walk does.
 func (e *Env) store() *state.Store {
 	target := e.Connector.Target()
-	return state.Inspect(state.Dir(e.StateDir), state.Key(e.pipe.SystemIdentifier, target, e.pipe.Database), target)
+	return state.Inspect(state.Dir(e.StateDir), state.Key(e.pipe.SystemIdentifier, target, e.pipe.Database, e.pipe.Others...), target)
 }
 
 // sql is a fix in our own database.

@@ -57,6 +57,20 @@ func OpenOwn(path string, mode fs.FileMode) (*os.File, error) {
 	return open(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, mode)
 }
 
+// SyncDir has what was made, renamed and removed in a directory survive a loss of power.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }() // nothing was written to it
+	err = d.Sync()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		return nil // some network file systems have no such thing
+	}
+	return err
+}
+
 // Check returns what speaks against reading path as a file; nil where it is one
 // or does not exist.
 func Check(path string) error {

@@ -47,6 +47,7 @@ const (
 	ProofsWithdrawn                        // tables were written anew: what was proven is proven again
 	ClockSteppedBack                       // the database's clock was set back, and the watermark with it
 	StandbyTookOver                        // an agent configured as a standby acted, since nobody else did
+	StateSetAside                          // a state file is not used: damaged, another database's, or a newer version's
 )
 
 // kind is what an event is called outside the program.
@@ -87,6 +88,7 @@ var kinds = [...]kind{
 	ProofsWithdrawn:       {"proofs-withdrawn", "f3d2998d1ecd47d78cf24c918500522c"},
 	ClockSteppedBack:      {"clock-stepped-back", "5e274ff3286847fcafe756fb0669d794"},
 	StandbyTookOver:       {"standby-took-over", "8d87624b1163480a85f87f62223e42c1"},
+	StateSetAside:         {"state-set-aside", "9cd8021533504989b66abff5802fac2a"},
 }
 
 // Events returns every kind of event, in the order of their declaration.

@@ -35,8 +35,7 @@ type Run struct {
 
 // Checkpoint is where an unfinished backfill continues.
 type Checkpoint struct {
-	Version   int       `json:"version"`
-	Database  string    `json:"database"`
+	Origin
 	Engine    string    `json:"engine"`
 	Asked     string    `json:"asked,omitempty"` // the beginning, where it was not all of history
 	PassFrom  time.Time `json:"pass_from"`       // start of the pass

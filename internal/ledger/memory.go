@@ -9,8 +9,7 @@ import (
 
 // Memory is what the agent remembers of one database.
 type Memory struct {
-	Version   int        `json:"version"`
-	Database  string     `json:"database"`        // for the reader of the file
+	Origin
 	Committed time.Time  `json:"truth,omitzero"`  // last committed watermark: everything before it was rolled up by this agent or found so
 	Planned   time.Time  `json:"intent,omitzero"` // the watermark that the slice under way will commit
 	Deferred  []Deferred `json:"debts,omitempty"`

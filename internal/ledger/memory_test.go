@@ -257,7 +257,7 @@ func TestTheFilesKeepTheirKeys(t *testing.T) {
 	if err := json.Unmarshal([]byte(old), &m); err != nil {
 		t.Fatal(err)
 	}
-	same(t, m, ledger.Memory{Version: 1, Database: "d", Committed: at(9, 0), Planned: at(10, 0), Deferred: []ledger.Deferred{gap(at(7, 0), at(8, 0))}})
+	same(t, m, ledger.Memory{Origin: ledger.Origin{Version: 1, Database: "d"}, Committed: at(9, 0), Planned: at(10, 0), Deferred: []ledger.Deferred{gap(at(7, 0), at(8, 0))}})
 	again, err := json.Marshal(m)
 	if err != nil {
 		t.Fatal(err)

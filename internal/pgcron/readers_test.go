@@ -27,7 +27,7 @@ func shown(t *testing.T, s *lab.Server, database string) []report.Scheduler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := state.Open(t.TempDir(), "key", "database")
+	store, err := state.Open(t.TempDir(), state.Key("7", "", "database"), "database")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func (p *Pipeline) Recognised(ctx context.Context, conn *pgx.Conn, m ledger.Memo
 	case err != nil:
 		return m, "", err
 	case found.Another != "":
-		return ledger.Memory{Version: m.Version, Database: m.Database, Run: m.Run}, found.Another, nil
+		return ledger.Memory{Run: m.Run}, found.Another, nil
 	case len(found.Rewritten) > 0:
 		m.Proven = nil // as the next run will find
 	}

@@ -99,10 +99,11 @@ type Trigger struct {
 
 // Pipeline is what Inspect found.
 type Pipeline struct {
-	Server           int    // server_version_num, such as 170002
-	Database, User   string // current_database, current_user
-	SystemIdentifier string // of the cluster; "" where our role may not read it
-	Standby          bool   // the server is in recovery
+	Server           int      // server_version_num, such as 170002
+	Database, User   string   // current_database, current_user
+	Others           []string // the server's other databases, by name
+	SystemIdentifier string   // of the cluster; "" where our role may not read it
+	Standby          bool     // the server is in recovery
 	SearchPath       string
 	PathInDSN        bool     // the DSN sets the search_path, not the role or the database
 	Homes            []string // the schemas that hold all tables of the pipeline
@@ -161,6 +162,7 @@ func Inspect(ctx context.Context, conn *pgx.Conn, known Known) (*Pipeline, error
 		do    func() error
 	}{
 		{"reading the server's version", func() error { return p.readServer(ctx, conn) }},
+		{"listing the server's databases", func() error { return p.readOthers(ctx, conn) }},
 		{"reading the pipeline's tables", func() error { return p.readRelations(ctx, conn) }},
 		{"reading the pipeline's functions", func() error { return p.readFunctions(ctx, conn, known.Fingerprints) }},
 		{"reading the pipeline's triggers", func() error { return p.readTriggers(ctx, conn) }},
@@ -197,6 +199,15 @@ func (p *Pipeline) readServer(ctx context.Context, conn *pgx.Conn) error {
 		p.ClientCheck = false
 		_, err = conn.Exec(ctx, "rollback")
 	}
+	return err
+}
+
+func (p *Pipeline) readOthers(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, "select datname::text from pg_database where datname <> current_database()")
+	if err != nil {
+		return err
+	}
+	p.Others, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	return err
 }
 

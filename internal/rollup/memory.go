@@ -2,7 +2,6 @@ package rollup
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -146,8 +145,8 @@ func (m *memory) checkpoint(engine string) (*ledger.Checkpoint, error) {
 		return nil, nil
 	}
 	c, err := m.store.LoadCheckpoint()
-	if damaged, ok := errors.AsType[*state.DamagedError](err); ok {
-		m.rep.warn(journal.StateUnwritable, damaged.Error()+"; the backfill starts over")
+	if state.Unusable(err) {
+		m.rep.warn(journal.StateSetAside, err.Error()+"; the backfill starts over")
 		return nil, nil
 	}
 	if err != nil {
@@ -178,7 +177,7 @@ func (m *memory) clearCheckpoint() error {
 		return problem.Wrap(err, problem.Failed, "remove "+m.store.CheckpointPath(), "%v", err)
 	}
 	for _, path := range m.store.ClearLostCheckpoints() {
-		m.rep.log.Info("forgot the unfinished backfill of a database that is no more: " + path)
+		m.rep.log.Info("forgot the unfinished backfill of a database that is not worked on from here: " + path)
 	}
 	return nil
 }

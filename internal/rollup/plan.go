@@ -148,11 +148,8 @@ func (s *survey) tryPrivileges(ctx context.Context) error {
 
 // resume has the plan go on with an unfinished backfill; false where there is none.
 func (s *survey) resume(p *BackfillPlan, restart bool) (bool, error) {
-	if restart {
-		return false, nil
-	}
-	c, err := s.mem.checkpoint(s.engine.Name())
-	if err != nil || c == nil {
+	c, err := s.mem.checkpoint(s.engine.Name()) // of a restart, too: it sets aside what is not ours
+	if err != nil || c == nil || restart {
 		return false, err
 	}
 	if p.asked != "" && c.Asked != p.asked {

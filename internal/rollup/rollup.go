@@ -186,6 +186,6 @@ func (w *Walker) openStore() {
 	case w.walk.mem.store == nil:
 		w.rep.warn(journal.StateUnwritable, "nothing can be remembered between runs, so open transactions hold the horizon back without limit: "+err.Error())
 	case err != nil:
-		w.rep.warn(journal.StateUnwritable, err.Error())
+		w.rep.warn(journal.StateSetAside, err.Error())
 	}
 }

@@ -53,7 +53,9 @@ func TestAKindIsAddedInOnePlace(t *testing.T) {
 	t.Run("status", func(t *testing.T) {
 		s, err := status.Gather(t.Context(), status.Options{
 			Connector: connector, Known: pipeline.Shipped(), Schedulers: moonlight(), Engine: "auto", Now: time.Now,
-			Store: func(*pipeline.Pipeline) *state.Store { return state.Inspect(t.TempDir(), "key", "database") },
+			Store: func(*pipeline.Pipeline) *state.Store {
+				return state.Inspect(t.TempDir(), state.Key("7", "", "database"), "database")
+			},
 		})
 		if err != nil {
 			t.Fatal(err)

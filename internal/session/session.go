@@ -5,7 +5,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -100,18 +99,18 @@ func (s *Session) InspectStore() error {
 	return err
 }
 
-func (s *Session) key() string {
-	return state.Key(s.pipe.SystemIdentifier, s.connector.Target(), s.pipe.Database)
+func (s *Session) key() state.Names {
+	return state.Key(s.pipe.SystemIdentifier, s.connector.Target(), s.pipe.Database, s.pipe.Others...)
 }
 
 // OpenStore opens what is remembered of the database that Open looked at. A
-// *state.DamagedError is a memory that begins anew; any other error means that there is none.
+// *state.UnusableError is a memory that begins anew; any other error means that there is none.
 func (s *Session) OpenStore() error {
 	store, err := state.Open(state.Dir(s.opts.StateDir), s.key(), s.connector.Target())
 	if err == nil {
 		_, err = store.Load()
 	}
-	if _, damaged := errors.AsType[*state.DamagedError](err); err == nil || damaged {
+	if err == nil || state.Unusable(err) {
 		s.store = store
 	}
 	return err

@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func FuzzAnyStateFileIsReadOrSetAside(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"version": 1, "truth": "2026-11-01T00:00:00Z", "intent": "2026-11-01T00:05:00.000001Z", "debts": [{"kind": "gap", "from": "2026-10-31T00:00:00Z", "to": "2026-11-01T00:00:00Z"}]}`,
 			`{"version": 1, "engine": "set", "pass_from": "2025-01-01T00:00:00Z", "pass_to": "2026-11-01T00:00:00Z", "cursor": "2025-06-01T00:00:00Z", "done": 5, "total": 9}`},
-		{"", ""}, {"{", "["}, {"null", "null"}, {`{"version": 2}`, `{"version": 1}`}, {`{"version": 1e400}`, `{"version": "1"}`},
+		{"", ""}, {"{", "["}, {"null", "null"}, {`{"version": 1, "name": "other"}`, `{"version": 99, "database": 7}`}, {`{"version": 2}`, `{"version": 1}`}, {`{"version": 1e400}`, `{"version": "1"}`},
 		{`{"version": 1, "truth": "0000-00-00T00:00:00Z"}`, `{"version": 1, "cursor": "9999-12-31T23:59:59.999999999+23:59", "pass_to": "0001-01-02T00:00:00-23:59"}`},
 		{`{"version": 1, "debts": null, "given_up": {}, "run": null}`, `{"version": 1, "partial": {"events": -9223372036854775808}}`},
 		{"{\"version\": 1, \"database\": \"\\u0000\\ud800\"}", "\xff\xfe"},
@@ -52,7 +53,7 @@ func FuzzAnyStateFileIsReadOrSetAside(f *testing.F) {
 			t.Fatalf("remembering: %v", err)
 		}
 		again, err := s.Load()
-		m.Version, m.Database = version, "h/d"
+		m.Origin = ledger.Origin{Version: version, Database: "h/d", Name: "d"}
 		if err != nil || cmp.Diff(m, again) != "" {
 			t.Errorf("remembered (%v) with a difference: %s", err, cmp.Diff(m, again))
 		}
@@ -76,9 +77,9 @@ func damaged(t *testing.T, err error, path string) {
 	if err == nil {
 		return
 	}
-	d, ok := errors.AsType[*DamagedError](err)
-	if !ok || d.Path != path || d.Aside == "" {
-		t.Fatalf("%v is no damaged file set aside", err)
+	d, ok := errors.AsType[*UnusableError](err)
+	if !ok || d.Path != path || d.Aside == "" || !strings.HasPrefix(d.Aside, path+".") {
+		t.Fatalf("%v is no file set aside", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s is still there: %v", path, err)

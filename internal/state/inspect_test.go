@@ -14,27 +14,27 @@ import (
 
 func TestInspectingLeavesADamagedFileWhereItIs(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"key.json", "key.backfill.json"} {
+	for _, name := range []string{"7-d.json", "7-d.backfill.json"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	looking := state.Inspect(dir, "key", "database")
+	looking := state.Inspect(dir, state.Key("7", "", "d"), "database")
 	for range 2 {
 		_, memory := looking.Load()
 		_, place := looking.LoadCheckpoint()
 		for _, err := range []error{memory, place} {
-			if damaged, ok := errors.AsType[*state.DamagedError](err); !ok || damaged.Aside != "" {
+			if damaged, ok := errors.AsType[*state.UnusableError](err); !ok || damaged.Aside != "" {
 				t.Fatalf("got %v, want it damaged and left alone", err)
 			}
 		}
 	}
-	store, err := state.Open(dir, "key", "database")
+	store, err := state.Open(dir, state.Key("7", "", "d"), "database")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = store.Load()
-	if damaged, ok := errors.AsType[*state.DamagedError](err); !ok || damaged.Aside == "" {
+	if damaged, ok := errors.AsType[*state.UnusableError](err); !ok || damaged.Aside == "" {
 		t.Fatalf("got %v, want it set aside by who works with it", err)
 	}
 	if _, err := looking.Load(); err != nil {
@@ -44,7 +44,7 @@ func TestInspectingLeavesADamagedFileWhereItIs(t *testing.T) {
 
 func TestInspectingMakesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "missing")
-	looking := state.Inspect(dir, "key", "database")
+	looking := state.Inspect(dir, state.Key("7", "", "d"), "database")
 	m, err := looking.Load()
 	if err != nil || !m.Committed.Equal(time.Time{}) {
 		t.Errorf("got %+v, %v, want an empty memory", m, err)

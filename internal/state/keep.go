@@ -113,5 +113,8 @@ func (s *Store) replace(path string, content []byte) error {
 	if err := give(file.Name(), s.dir); err != nil {
 		return err
 	}
-	return file.CloseAtomicallyReplace()
+	if err := file.CloseAtomicallyReplace(); err != nil {
+		return err
+	}
+	return s.syncDir(s.dir) // the file's content is on disk by now, its name only with this
 }

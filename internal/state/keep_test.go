@@ -39,14 +39,14 @@ func TestWhatIsNoFileIsToldAtOnce(t *testing.T) {
 				continue // nothing of it is read
 			}
 			dir := t.TempDir()
-			if err := lay(filepath.Join(dir, "k"+suffix)); err != nil {
+			if err := lay(filepath.Join(dir, "7-d"+suffix)); err != nil {
 				t.Fatal(err)
 			}
 			ended := make(chan error, 1)
-			go func() { ended <- use(Inspect(dir, "k", "d")) }()
+			go func() { ended <- use(Inspect(dir, Key("7", "", "d"), "d")) }()
 			select {
 			case err := <-ended:
-				if err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), "k"+suffix) {
+				if err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), "7-d"+suffix) {
 					t.Errorf("a %s as %s: %v", what, suffix, err)
 				}
 			case <-time.After(time.Minute):
@@ -63,7 +63,7 @@ func TestWhatRootLeavesBelongsToTheDirectorysOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(parent, "instance")
-	s, err := Open(dir, "k", "d")
+	s, err := Open(dir, Key("7", "", "d"), "d")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestWhatRootLeavesBelongsToTheDirectorysOwner(t *testing.T) {
 	if err != nil || len(entries) != 3 {
 		t.Fatalf("%v, %v", entries, err)
 	}
-	for _, name := range []string{"", "k.json", "k.lock", "k.backfill.json"} {
+	for _, name := range []string{"", "7-d.json", "7-d.lock", "7-d.backfill.json"} {
 		var stat unix.Stat_t
 		if err := unix.Lstat(filepath.Join(dir, name), &stat); err != nil || int(stat.Uid) != uid || int(stat.Gid) != gid {
 			t.Errorf("%q belongs to %d:%d, want %d:%d (%v)", name, stat.Uid, stat.Gid, uid, gid, err)
@@ -90,7 +90,7 @@ func TestRootFollowsNoLinkOfAnotherUser(t *testing.T) {
 	if err := errors.Join(os.Symlink(target, link), os.Lchown(link, uid, gid)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(link, "k", "d")
+	_, err := Open(link, Key("7", "", "d"), "d")
 	if refused := err != nil && strings.Contains(err.Error(), "symbolic link of another user"); refused != (os.Geteuid() == 0) {
 		t.Errorf("as user %d: %v", os.Geteuid(), err)
 	}

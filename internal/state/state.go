@@ -5,7 +5,6 @@
 package state
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,28 +20,20 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
 )
 
-// version of the files' form. A file of another version is set aside.
+// version of the files' form. A newer one is set aside; there was none before.
 const version = 1
+
+// checkpointSuffix ends the name of a checkpoint: resume-backfills looks for it.
+const checkpointSuffix = ".backfill.json"
 
 // Store keeps the files of one database in one directory.
 type Store struct {
-	dir, key, database string
-	looking            bool // made by Inspect: nothing is set aside
-}
-
-// Key names a database's files: the cluster's system identifier (or, where it
-// may not be read, the server's address) and the database's name.
-func Key(cluster, target, database string) string {
-	clean := func(s string) string {
-		return strings.Map(func(r rune) rune {
-			switch {
-			case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
-				return r
-			}
-			return '_'
-		}, s)
-	}
-	return clean(cmp.Or(cluster, target)) + "-" + clean(database)
+	dir     string
+	names   Names
+	target  string // how the database is reached
+	looking bool   // made by Inspect: nothing is set aside
+	told    error  // what adopt found, until Load has told it
+	syncDir func(dir string) error
 }
 
 // Dir returns where state is kept: configured, else $STATE_DIRECTORY (systemd),
@@ -69,19 +60,21 @@ func Dir(configured string) string {
 	return packaged
 }
 
-// Open makes the directory if need be and checks that it can be written and has room.
-func Open(dir, key, database string) (*Store, error) {
+// Open makes the directory if need be and checks that it can be written and has
+// room. target is how the database is reached.
+func Open(dir string, names Names, target string) (*Store, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
 	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
 		return nil, fmt.Errorf("writing to the state directory %s: %w", dir, err)
 	}
-	s := &Store{dir: dir, key: key, database: database}
+	s := &Store{dir: dir, names: names, target: target, syncDir: files.SyncDir}
 	s.sweep()
 	if err := s.try(); err != nil {
 		return nil, err
 	}
+	s.adopt()
 	return s, nil
 }
 
@@ -104,26 +97,41 @@ func (s *Store) sweep() {
 	}
 }
 
-// Inspect returns a store for reading alone: it makes and checks nothing, and leaves a damaged file where it is.
-func Inspect(dir, key, database string) *Store {
-	return &Store{dir: dir, key: key, database: database, looking: true}
+// Inspect returns a store for reading alone: it makes and checks nothing, and
+// leaves every file where it is. Where nobody has worked since the program was
+// upgraded, it reads what the earlier version left.
+func Inspect(dir string, names Names, target string) *Store {
+	s := &Store{dir: dir, names: names, target: target, looking: true, syncDir: files.SyncDir}
+	earlier := filepath.Join(dir, names.earlier)
+	if !exists(s.path(".json")) && exists(earlier+".json") && s.earlier(earlier+".json") == nil {
+		s.names.file = names.earlier
+	}
+	return s
 }
 
 // Dir returns the directory of the store.
 func (s *Store) Dir() string { return s.dir }
 
-func (s *Store) path(suffix string) string { return filepath.Join(s.dir, s.key+suffix) }
+func (s *Store) path(suffix string) string { return filepath.Join(s.dir, s.names.file+suffix) }
 
 // CheckpointPath is the file that keeps an unfinished backfill's checkpoint.
-func (s *Store) CheckpointPath() string { return s.path(".backfill.json") }
+func (s *Store) CheckpointPath() string { return s.path(checkpointSuffix) }
 
-// Load reads the memory. A missing file is an empty memory; a damaged one is
-// set aside and reported by a *DamagedError beside an empty memory.
+// origin is the head of every file that is written here.
+func (s *Store) origin() ledger.Origin {
+	return ledger.Origin{Version: version, Database: s.target, Name: s.names.database}
+}
+
+// Load reads the memory. A missing file is an empty memory; one that is not used
+// is set aside and reported by an *UnusableError beside an empty memory.
 func (s *Store) Load() (ledger.Memory, error) {
-	m := ledger.Memory{Version: version, Database: s.database}
-	err := s.read(s.path(".json"), &m, func() bool { return m.Version == version })
+	m := ledger.Memory{Origin: s.origin()}
+	err := s.read(s.path(".json"), &m, &m.Origin, func() bool { return true })
+	if err == nil && s.told != nil {
+		err, s.told = s.told, nil
+	}
 	if err != nil {
-		return ledger.Memory{Version: version, Database: s.database}, err
+		return ledger.Memory{Origin: s.origin()}, err
 	}
 	return m, nil
 }
@@ -140,99 +148,84 @@ func (s *Store) Update(change func(*ledger.Memory)) error {
 		return fmt.Errorf("locking the state directory: %w", err)
 	}
 	m, err := s.Load()
-	if _, damaged := errors.AsType[*DamagedError](err); err != nil && !damaged {
+	if err != nil && !Unusable(err) {
 		return err
 	}
 	change(&m)
-	m.Version, m.Database = version, s.database
+	m.Origin = s.origin()
 	return s.write(s.path(".json"), m)
 }
 
 // LoadCheckpoint reads the checkpoint of an unfinished backfill, nil where there is none.
-// A damaged file is set aside and reported by a *DamagedError.
+// One that is not used is set aside and reported by an *UnusableError.
 func (s *Store) LoadCheckpoint() (*ledger.Checkpoint, error) {
 	var p ledger.Checkpoint
-	err := s.read(s.CheckpointPath(), &p, func() bool { return p.Version == version && p.Sound() })
+	err := s.read(s.CheckpointPath(), &p, &p.Origin, p.Sound)
 	if err != nil || p.Version == 0 {
 		return nil, err
 	}
 	return &p, nil
 }
 
-// SaveCheckpoint writes the checkpoint of an unfinished backfill.
+// SaveCheckpoint writes the checkpoint of an unfinished backfill. What is there
+// must have been loaded, so that it is ours.
 func (s *Store) SaveCheckpoint(p ledger.Checkpoint) error {
-	p.Version, p.Database = version, s.database
+	p.Origin = s.origin()
 	return s.write(s.CheckpointPath(), p)
 }
 
 // ClearCheckpoint removes the checkpoint: the backfill is done, or starts over.
 func (s *Store) ClearCheckpoint() error {
-	if err := os.Remove(s.CheckpointPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing the backfill's place: %w", err)
+	if _, err := s.LoadCheckpoint(); err != nil { // what is not ours has been set aside
+		if Unusable(err) {
+			return nil
+		}
+		return err
+	}
+	err := os.Remove(s.CheckpointPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = s.syncDir(s.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("removing the backfill's checkpoint: %w", err)
 	}
 	return nil
 }
 
-// ClearLostCheckpoints removes the checkpoints of databases that have given way to this one:
+// ClearLostCheckpoints forgets the checkpoints of databases that have given way to this one:
 // after a restore or pg_upgrade the same database is in another cluster, and
 // nobody would ever finish them. A service's directory is for one database
-// alone. It returns what it removed; what it cannot is in nobody's way.
+// alone: another's is set aside there, since it would be resumed at each boot.
+// It returns what is gone; what cannot be removed is in nobody's way.
 func (s *Store) ClearLostCheckpoints() (removed []string) {
-	paths, err := filepath.Glob(filepath.Join(s.dir, "*.backfill.json"))
+	paths, err := filepath.Glob(filepath.Join(s.dir, "*"+checkpointSuffix))
 	if err != nil {
 		return nil // the directory's name is no pattern
 	}
 	for _, path := range paths {
-		var p ledger.Checkpoint
-		if path == s.CheckpointPath() || Inspect(s.dir, s.key, s.database).read(path, &p, func() bool { return true }) != nil {
+		b, _, err := files.ReadOwn(path)
+		var head struct{ ledger.Origin }
+		if path == s.CheckpointPath() || err != nil || json.Unmarshal(b, &head) != nil {
 			continue
 		}
-		if (p.Database == s.database || os.Getenv("STATE_DIRECTORY") == s.dir) && os.Remove(path) == nil {
+		switch {
+		case head.Database == s.target && head.Of(s.origin()) && head.Version <= version:
+			err = os.Remove(path)
+		case os.Getenv("STATE_DIRECTORY") == s.dir:
+			if err = s.setAside(&UnusableError{Cause: Foreign, Path: path, Origin: head.Origin}); Unusable(err) {
+				err = nil
+			}
+		default:
+			continue
+		}
+		if err == nil {
 			removed = append(removed, path)
 		}
 	}
 	return removed
-}
-
-// DamagedError is a state file that could not be understood. It has been set aside, unless it was only looked at.
-type DamagedError struct {
-	Path, Aside string // Aside is "" where the file was left
-	Err         error
-}
-
-func (e *DamagedError) Error() string {
-	if e.Aside == "" {
-		return fmt.Sprintf("state file %s is damaged", e.Path)
-	}
-	return fmt.Sprintf("state file %s is damaged and was set aside as %s", e.Path, filepath.Base(e.Aside))
-}
-
-// Unwrap returns what was wrong with the file.
-func (e *DamagedError) Unwrap() error { return e.Err }
-
-func (s *Store) read(path string, into any, valid func() bool) error {
-	b, _, err := files.ReadOwn(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading state: %s: %w", path, err)
-	}
-	err = json.Unmarshal(b, into)
-	if err == nil && valid() {
-		return nil
-	}
-	if err == nil {
-		err = errors.New("not of this version")
-	}
-	if s.looking {
-		return &DamagedError{Path: path, Err: err}
-	}
-	aside := path + ".damaged"
-	if rerr := os.Rename(path, aside); rerr != nil {
-		return fmt.Errorf("setting damaged state aside: %w", rerr)
-	}
-	return &DamagedError{Path: path, Aside: aside, Err: err}
 }
 
 func (s *Store) write(path string, v any) error {

@@ -14,8 +14,8 @@ func TestOpeningRemovesWhatKilledWritersLeft(t *testing.T) {
 	dir := t.TempDir()
 	old := time.Now().Add(-2 * time.Hour)
 	for name, at := range map[string]time.Time{
-		".key.json123": old, ".key.backfill.json4": old, // abandoned
-		".key.json5": time.Now(), ".key-other.json6": old, ".keep": old, "key.json": old, // under way, another's, not ours, the file itself
+		".7-d.json123": old, ".7-d.backfill.json4": old, // abandoned
+		".7-d.json5": time.Now(), ".7-d-other.json6": old, ".keep": old, "7-d.json": old, // under way, another's, not ours, the file itself
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -25,7 +25,7 @@ func TestOpeningRemovesWhatKilledWritersLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := state.Open(dir, "key", "database"); err != nil {
+	if _, err := state.Open(dir, state.Key("7", "", "d"), "database"); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -36,7 +36,7 @@ func TestOpeningRemovesWhatKilledWritersLeft(t *testing.T) {
 	for _, e := range entries {
 		left = append(left, e.Name())
 	}
-	if want := []string{".keep", ".key-other.json6", ".key.json5", "key.json"}; !slices.Equal(left, want) {
+	if want := []string{".7-d-other.json6", ".7-d.json5", ".keep", "7-d.json"}; !slices.Equal(left, want) {
 		t.Errorf("left are %v, want %v", left, want)
 	}
 }

@@ -39,7 +39,7 @@ func newHost(t *testing.T, gen lab.Generation, shape lab.Shape) *host {
 		Service: &units.Service{Name: "multica-rollup.service", State: "inactive", Result: "success"},
 	}}
 	var err error
-	if h.store, err = state.Open(t.TempDir(), "key", "database"); err != nil {
+	if h.store, err = state.Open(t.TempDir(), state.Key("7", "", "database"), "database"); err != nil {
 		t.Fatal(err)
 	}
 	if shape.Tasks > 0 {

@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -252,7 +251,7 @@ func (s *scan) excuses() (excuses, error) {
 		return e, nil
 	}
 	m, err := s.store.Load()
-	if _, damaged := errors.AsType[*state.DamagedError](err); err != nil && !damaged {
+	if err != nil && !state.Unusable(err) {
 		return e, problem.Wrap(err, problem.Failed, "look at the state directory "+s.store.Dir(), "%v", err)
 	}
 	for _, d := range m.Deferred {
