@@ -42,8 +42,12 @@ func debtsCheck() Check {
 		case len(open) > 0:
 			d := open[0]
 			fix := env.sql(fmt.Sprintf("select pg_terminate_backend(%d)", d.PID))
-			if d.GID != "" {
+			switch {
+			case d.GID != "":
 				fix = env.endPrepared(d.GID)
+			case d.Several():
+				fix = env.sql("select pid, application_name, xact_start from pg_stat_activity where datname = current_database() order by xact_start; " +
+					"select * from pg_prepared_xacts")
 			}
 			f = warning(fix, "%s outlived the hold: what it commits is rolled up when it has ended", count(int64(len(open)), "transaction", "transactions"))
 		case len(fallen) > 0:
@@ -59,6 +63,6 @@ func debtsCheck() Check {
 }
 
 func (e *Env) stillOpen(ctx context.Context, d ledger.Deferred) (open bool, err error) {
-	err = e.get(ctx, []any{&open}, query("debt_open"), d.PID, d.Started, d.GID, d.VirtualTransaction)
+	err = e.get(ctx, []any{&open}, query("debt_open"), d.PID, d.Started, d.GID, d.VirtualTransaction, d.Kind == ledger.PreparedTransaction)
 	return open, err
 }

@@ -27,12 +27,13 @@ type Deferred struct {
 	// Wrote is the earliest event time that rows of the transaction itself can have; zero for a gap.
 	Wrote time.Time `json:"wrote,omitzero"`
 
-	// What has to end before the window can be rolled up; zero for a gap.
+	// What has to end before the window can be rolled up; zero for a gap. A window of Several has
+	// neither PID nor GID: it waits for all that began by Started.
 	PID                int32     `json:"pid,omitempty"`
 	BackendStart       time.Time `json:"backend_start,omitzero"`
 	Started            time.Time `json:"started,omitzero"`              // xact_start, or prepared
 	GID                string    `json:"gid,omitempty"`                 // of a prepared transaction
-	VirtualTransaction string    `json:"virtual_transaction,omitempty"` // of a hidden writer
+	VirtualTransaction string    `json:"virtual_transaction,omitempty"` // of a hidden writer, or of several
 	Description        string    `json:"description,omitempty"`
 
 	// Moves says that the transaction may move usage to other keys. Then the window reaches, once it
@@ -53,7 +54,7 @@ func (d Deferred) SameCause(o Deferred) bool {
 func Due(d Deferred, open []Deferred) bool {
 	for _, o := range open {
 		switch {
-		case o.SameCause(d), o.Kind == HiddenWriter && o.VirtualTransaction == d.VirtualTransaction && d.VirtualTransaction != "":
+		case o.SameCause(d), d.covers(o), o.Kind == HiddenWriter && d.hides(o.VirtualTransaction):
 			return false
 		case o.Kind == PreparedTransaction && d.Kind != Gap && d.Kind != PreparedTransaction && !o.Started.Before(d.From):
 			return false

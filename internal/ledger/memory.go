@@ -81,6 +81,7 @@ func (m *Memory) Finish(run Run, watermark time.Time) {
 	if m.Planned.Equal(watermark) {
 		m.Committed = m.Planned
 	}
+	run.Error = cut(run.Error, mostError)
 	m.Run = &run
 }
 
@@ -119,14 +120,17 @@ func (m *Memory) Passed(from, to, watermark time.Time, all bool) {
 }
 
 // Defer adds windows, widening one with the same cause or an adjoining gap
-// instead where there is one. It returns those that were added.
+// instead where there is one. It returns those that were added. What is
+// remembered is bounded: the oldest windows become few, and nothing is lost.
 func (m *Memory) Defer(windows ...Deferred) (added []Deferred) {
 	for _, d := range windows {
+		d.Description = cut(d.Description, mostText)
 		if !m.widenFor(d) {
 			m.Deferred = append(m.Deferred, d)
 			added = append(added, d)
 		}
 	}
+	m.Deferred = bounded(m.Deferred, MostDeferred)
 	return added
 }
 
@@ -135,7 +139,7 @@ func (m *Memory) widenFor(d Deferred) bool {
 	for i := range m.Deferred {
 		o := &m.Deferred[i]
 		adjoins := o.Kind == Gap && d.Kind == Gap && !d.From.After(o.To) && !o.From.After(d.To)
-		if !adjoins && !o.SameCause(d) {
+		if !adjoins && !o.SameCause(d) && !o.covers(d) {
 			continue
 		}
 		o.From, o.To, o.Wrote = instant.Earlier(d.From, o.From), instant.Later(d.To, o.To), instant.Earlier(d.Wrote, o.Wrote)
