@@ -38,7 +38,6 @@ type Limits struct {
 	QueueBad time.Duration // the same, shortly before others' ticks prune it at 7 days
 	LastRun  time.Duration // nobody ran the roll-up
 	Skew     time.Duration // clocks of host and database differ
-	Quiet    time.Duration // an unfinished backfill says nothing: its longest slice
 	FreeDisk uint64        // bytes left for the state directory
 }
 
@@ -49,7 +48,7 @@ func DefaultLimits() Limits {
 		IdleLock: time.Minute, BusyLock: status.WarnLock, OpenTx: status.WarnWait - pipeline.CommitLag,
 		Lag: status.WarnWait, LagBad: status.CritWait,
 		QueueOld: status.WarnQueue, QueueBad: status.CritQueue,
-		LastRun: 20 * time.Minute, Skew: 30 * time.Second, Quiet: 10 * time.Minute, FreeDisk: 16 << 20,
+		LastRun: 20 * time.Minute, Skew: 30 * time.Second, FreeDisk: 16 << 20,
 	}
 }
 

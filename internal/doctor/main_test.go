@@ -25,7 +25,17 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
+// programVariable has this binary be the program, with these arguments, one a line:
+// what is to be killed has to be a process of its own.
+const programVariable = "DOCTOR_TEST_PROGRAM"
+
 func TestMain(m *testing.M) {
+	if args := os.Getenv(programVariable); args != "" {
+		if cli.Run(context.Background(), strings.Split(args, "\n"), os.Stdin, os.Stdout, os.Stderr) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	// The tests that run side by side wait, for pg_cron's next minute and for
 	// servers to start: more of them at once than there are processors.
 	if err := flag.Set("test.parallel", "6"); err != nil {

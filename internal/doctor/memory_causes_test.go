@@ -38,6 +38,9 @@ func memoryCauses() []cause {
 			name: "an interrupted backfill", id: "backfill", verdict: doctor.Warning, fix: " backfill", says: "it goes on where it was",
 			make: (*patient).interruptBackfill,
 		}, {
+			name: "a backfill that was killed a moment ago", id: "backfill", verdict: doctor.Warning, fix: " backfill", says: "was interrupted at",
+			make: (*patient).killBackfill,
+		}, {
 			name: "a migration's stamp after our last run", id: "watermark-moved", verdict: doctor.Warning, fix: " run", says: "without a roll-up",
 			make: (*patient).stamp,
 		}, {
@@ -81,14 +84,8 @@ func (p *patient) forget() {
 // interruptBackfill runs a backfill that is ended in the middle of several slices.
 func (p *patient) interruptBackfill() {
 	p.t.Helper()
-	if _, err := lab.Seed(p.t.Context(), p.conn, lab.Shape{Seed: 2, Tasks: 30_000, Months: 2}); err != nil {
-		p.t.Fatal(err)
-	}
-	p.run()
+	p.muchHistory()
 	p.interrupted("backfill --sleep-between-slices 1h", func(_ ledger.Memory, place *ledger.Checkpoint) bool { return place != nil && place.Done > 0 })
-	// Minutes have to pass before it is certain that nobody works on a long slice.
-	p.env.Limits.Quiet = 10 * time.Millisecond
-	time.Sleep(50 * time.Millisecond)
 }
 
 // stamp has the agent roll up, and then a migration's hook stamp the watermark
@@ -132,11 +129,75 @@ func (p *patient) interrupted(command string, wanted func(ledger.Memory, *ledger
 	}
 }
 
-// TestAnInterruptedBackfillMayBeAtWork: what said something lately is not called interrupted.
-func TestAnInterruptedBackfillMayBeAtWork(t *testing.T) {
+// muchHistory takes several slices.
+func (p *patient) muchHistory() {
+	p.t.Helper()
+	if _, err := lab.Seed(p.t.Context(), p.conn, lab.Shape{Seed: 2, Tasks: 30_000, Months: 2}); err != nil {
+		p.t.Fatal(err)
+	}
+	p.run()
+}
+
+// killBackfill runs a backfill as a process of its own, sees that doctor says that
+// it is at work, and kills it.
+func (p *patient) killBackfill() {
+	p.t.Helper()
+	p.muchHistory()
+	p.configure()
+	args := []string{"--as-root", "--config", p.configPath(), "backfill", "--sleep-between-slices", "1h"}
+	command := exec.CommandContext(p.t.Context(), os.Args[0])
+	command.Env = append(os.Environ(), programVariable+"="+strings.Join(args, "\n"))
+	var out bytes.Buffer
+	command.Stdout, command.Stderr = &out, &out
+	if err := command.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	store := p.store()
+	for deadline := time.Now().Add(labtest.Guard); ; time.Sleep(5 * time.Millisecond) {
+		if place, err := store.LoadCheckpoint(); err == nil && place != nil && place.Done > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			_ = command.Process.Kill()
+			_ = command.Wait()
+			p.t.Fatalf("it never came to its second slice:\n%s", out.String())
+		}
+	}
+	said := p.said("backfill")
+	if err := command.Process.Kill(); err != nil {
+		p.t.Fatal(err)
+	}
+	_ = command.Wait() // it was killed
+	if said.Verdict != doctor.OK || !strings.HasPrefix(said.Summary, "at work: ") {
+		p.t.Errorf("while it works doctor says %s: %s", said.Verdict, said.Summary)
+	}
+	p.await("select not exists (select from pg_stat_activity where application_name = 'multica-rollup/backfill' and datname = current_database())")
+}
+
+// said is what a check finds, well or not.
+func (p *patient) said(id string) doctor.Finding {
+	p.t.Helper()
+	for _, f := range p.examine().Findings {
+		if f.ID == id {
+			return f
+		}
+	}
+	p.t.Fatalf("%s said nothing", id)
+	return doctor.Finding{}
+}
+
+// TestABackfillElsewhereIsAtWork: what another host works at is not called interrupted here.
+func TestABackfillElsewhereIsAtWork(t *testing.T) {
 	p := newPatient(t, lab.Gen272)
 	p.interruptBackfill()
 	p.only("backfill")
-	p.env.Limits.Quiet = doctor.DefaultLimits().Quiet
-	p.wellNow()
+	other := p.begin("set application_name = 'multica-rollup/backfill'")
+	if f := p.said("backfill"); f.Verdict != doctor.OK || !strings.Contains(f.Summary, "another state directory") {
+		t.Errorf("%s: %s", f.Verdict, f.Summary)
+	}
+	if err := other.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.await("select not exists (select from pg_stat_activity where application_name = 'multica-rollup/backfill' and datname = current_database())")
+	p.only("backfill")
 }

@@ -57,6 +57,11 @@ func OpenOwn(path string, mode fs.FileMode) (*os.File, error) {
 	return open(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, mode)
 }
 
+// OpenOwnToRead opens a regular file that is not behind a symbolic link, to look at.
+func OpenOwnToRead(path string) (*os.File, error) {
+	return open(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+}
+
 // SyncDir has what was made, renamed and removed in a directory survive a loss of power.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -135,9 +135,10 @@ type Scheduler struct {
 // Backfill is an unfinished backfill of this agent.
 type Backfill struct {
 	Running bool      `json:"running"`
-	Cursor  time.Time `json:"cursor"` // everything of its pass before this is done
-	To      time.Time `json:"to"`     // where its pass ends
-	Done    int64     `json:"done"`   // usage rows
+	Unknown bool      `json:"unknown,omitempty"` // whether it runs cannot be seen
+	Cursor  time.Time `json:"cursor"`            // everything of its pass before this is done
+	To      time.Time `json:"to"`                // where its pass ends
+	Done    int64     `json:"done"`              // usage rows
 	Total   int64     `json:"total"`
 	Percent float64   `json:"percent"`
 	Updated time.Time `json:"updated"`          // by the host's clock

@@ -287,6 +287,9 @@ func (b *Backfill) text(now time.Time) string {
 	case b.Running:
 		return "at work: " + progress + ", at " + Stamp(b.Cursor)
 	}
+	if b.Unknown {
+		return "unfinished, at " + progress + "; whether it is at work cannot be seen"
+	}
 	return "interrupted " + ago(now, b.Updated) + " at " + progress
 }
 

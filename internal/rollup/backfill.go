@@ -6,13 +6,37 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
+	"github.com/multica-rollup/multica-rollup/internal/state"
 )
 
 // PlanBackfill finds out what a backfill would do, from real counts. It writes
 // nothing. A backfill that would silently leave history out is refused with a
-// problem of kind Usage, one that lacks a privilege with one of kind Permission.
+// problem of kind Usage, one that lacks a privilege with one of kind Permission,
+// and one beside another with the same state directory with one of kind TryAgain.
+// From here on the state directory says that a backfill is at work, to the end of
+// Backfill or of the walker.
 func (w *Walker) PlanBackfill(ctx context.Context, o BackfillOptions) (*BackfillPlan, error) {
+	if err := w.beginWork(); err != nil {
+		return nil, err
+	}
 	return w.survey().plan(ctx, o)
+}
+
+func (w *Walker) beginWork() (err error) {
+	store := w.walk.mem.store
+	if store == nil || w.opts.DryRun || w.work != nil {
+		return nil
+	}
+	w.work, err = store.BeginBackfill()
+	if other, ok := errors.AsType[*state.AtWorkError](err); ok {
+		return problem.Wrap(other, problem.TryAgain, "multica-rollup status shows how far it is; begin when it has ended", "%s", other.Error())
+	}
+	return w.walk.mem.unwritable(err)
+}
+
+func (w *Walker) endWork() {
+	w.work.End()
+	w.work = nil
 }
 
 func (w *Walker) survey() *survey {
@@ -24,6 +48,7 @@ func (w *Walker) survey() *survey {
 // the next one goes on. Its errors are as Run's, except that a lock held by
 // another all along is a problem of kind TryAgain.
 func (w *Walker) Backfill(ctx context.Context, plan *BackfillPlan, o BackfillOptions) error {
+	defer w.endWork()
 	p := &pass{plan: plan, asked: o, survey: w.survey(), walk: w.walk, horizon: w.at.horizon}
 	passed, err := p.run(ctx)
 	switch {

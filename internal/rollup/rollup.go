@@ -80,6 +80,7 @@ type Walker struct {
 	rep  *reporter
 	at   *position
 	walk *walk
+	work *state.Work // of a backfill, until it ends; nil where there is none
 }
 
 // New returns a walker. Nothing is connected yet.
@@ -116,8 +117,11 @@ func (w *Walker) Pipeline() *pipeline.Pipeline { return w.db.pipe() }
 // Store returns where the walker remembers things, nil where it cannot.
 func (w *Walker) Store() *state.Store { return w.walk.mem.store }
 
-// Close ends the connection.
-func (w *Walker) Close(ctx context.Context) { w.db.session.Close(ctx) }
+// Close ends the connection, and a backfill's hold on its files.
+func (w *Walker) Close(ctx context.Context) {
+	w.endWork()
+	w.db.session.Close(ctx)
+}
 
 // Open connects, looks at the database and chooses the engine. Its errors are
 // problems with a hint; nothing has been written when it fails.

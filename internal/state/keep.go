@@ -101,8 +101,9 @@ func (s *Store) lock() (*os.File, error) {
 }
 
 // replace puts content in the place of the file at path, whole or not at all.
-func (s *Store) replace(path string, content []byte) error {
-	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(s.dir), renameio.WithPermissions(fileMode))
+func replace(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(dir), renameio.WithPermissions(fileMode))
 	if err != nil {
 		return err
 	}
@@ -110,11 +111,8 @@ func (s *Store) replace(path string, content []byte) error {
 	if _, err := file.Write(content); err != nil {
 		return err
 	}
-	if err := give(file.Name(), s.dir); err != nil {
+	if err := give(file.Name(), dir); err != nil {
 		return err
 	}
-	if err := file.CloseAtomicallyReplace(); err != nil {
-		return err
-	}
-	return s.syncDir(s.dir) // the file's content is on disk by now, its name only with this
+	return file.CloseAtomicallyReplace()
 }

@@ -233,7 +233,10 @@ func (s *Store) write(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("writing state: %w", err)
 	}
-	if err := s.replace(path, append(b, '\n')); err != nil {
+	if err = replace(path, append(b, '\n')); err == nil {
+		err = s.syncDir(s.dir) // the content is on disk by now, its name only with this
+	}
+	if err != nil {
 		return fmt.Errorf("writing state: %w", err)
 	}
 	return nil

@@ -83,7 +83,7 @@ func (s *Store) read(path string, into any, origin *ledger.Origin, sound func() 
 	}
 	*origin = ledger.Origin{}
 	unusable := &UnusableError{Path: path}
-	if unusable.Cause, unusable.Err = s.judge(b, into, origin, sound); unusable.Cause == 0 {
+	if unusable.Cause, unusable.Err = judge(b, into, origin, s.origin(), s.names.shared, sound); unusable.Cause == 0 {
 		return nil
 	}
 	unusable.Origin = *origin
@@ -91,7 +91,8 @@ func (s *Store) read(path string, into any, origin *ledger.Origin, sound func() 
 }
 
 // judge understands the content of a file and says why it cannot be used, zero where it can.
-func (s *Store) judge(content []byte, into any, origin *ledger.Origin, sound func() bool) (Cause, error) {
+// now is the origin of what is written, shared that earlier versions had one name for several databases.
+func judge(content []byte, into any, origin *ledger.Origin, now ledger.Origin, shared bool, sound func() bool) (Cause, error) {
 	var head struct{ Version int } // of a newer one nothing else is known
 	if json.Unmarshal(content, &head) == nil && head.Version > version {
 		_ = json.Unmarshal(content, origin) // as much of it as there is
@@ -104,9 +105,9 @@ func (s *Store) judge(content []byte, into any, origin *ledger.Origin, sound fun
 	switch {
 	case origin.Version != version:
 		return Damaged, errors.New("without a version")
-	case !origin.Of(s.origin()):
+	case !origin.Of(now):
 		return Foreign, nil
-	case origin.Name == "" && s.names.shared:
+	case origin.Name == "" && shared:
 		return Ambiguous, nil
 	case !sound():
 		return Damaged, errors.New("what it says cannot be")
@@ -171,7 +172,7 @@ func (s *Store) earlier(path string) error {
 		return fmt.Errorf("reading state: %s: %w", path, err)
 	}
 	var o ledger.Origin
-	cause, _ := s.judge(b, &o, &o, func() bool { return true })
+	cause, _ := judge(b, &o, &o, s.origin(), s.names.shared, func() bool { return true })
 	e := &UnusableError{Cause: cause, Path: path, Origin: o}
 	switch {
 	case cause == 0, cause != Foreign && !s.names.shared: // a damaged one, too, is told of under the new name

@@ -129,7 +129,7 @@ func judgeWork(s *report.Status) {
 			s.Find(report.Warning, "multica-rollup doctor", "lock 4246 has been held for "+report.Span(held)+" by "+l.Text)
 		}
 	}
-	if b := s.Backfill; b != nil && !b.Running {
+	if b := s.Backfill; b != nil && !b.Running && !b.Unknown {
 		hint := "multica-rollup backfill"
 		if s.Units != nil && s.Units.Backfill != nil {
 			hint = "systemctl start " + s.Units.Backfill.Name

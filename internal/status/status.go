@@ -35,7 +35,7 @@ const (
 	// statementTimeout bounds each question: on indexes none takes a tenth of it.
 	statementTimeout = 5 * time.Second
 	lockTimeout      = time.Second
-	// backfillApplication is what backfills of this program are called in the database.
+	// backfillApplication is what the names of backfills of this program begin with in the database.
 	backfillApplication = "multica-rollup/backfill"
 )
 
@@ -51,6 +51,33 @@ type Options struct {
 	// Units asks systemd; nil where no unit works by this configuration.
 	Units func(context.Context) (*units.Units, error)
 	Now   func() time.Time // the host's clock
+}
+
+// Backfill is the session of a backfill that works on a database, from whatever host.
+type Backfill struct {
+	PID                 int32
+	Application, Client string // Client is "" for one on the server's own host
+}
+
+// String names the session to people.
+func (b Backfill) String() string {
+	if b.Client == "" {
+		return fmt.Sprintf("%s (pid %d)", b.Application, b.PID)
+	}
+	return fmt.Sprintf("%s (pid %d, from %s)", b.Application, b.PID, b.Client)
+}
+
+// Backfills lists the sessions of backfills that work on the database.
+func Backfills(ctx context.Context, q pg.Querier) ([]Backfill, error) {
+	rows, err := q.Query(ctx, statement("working"), backfillApplication)
+	if err != nil {
+		return nil, fmt.Errorf("looking for backfills: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Backfill])
+	if err != nil {
+		return nil, fmt.Errorf("looking for backfills: %w", err)
+	}
+	return list, nil
 }
 
 // Gather looks at everything. Its errors are problems with a hint: the
@@ -90,8 +117,9 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 			return s, nil
 		}
 	}
-	working := false
-	m, place := load(s, o.Store(p))
+	var working []Backfill
+	store := o.Store(p)
+	m, place := load(s, store)
 	m, another, err := p.Recognised(ctx, conn, m)
 	if err != nil {
 		return nil, o.Connector.Explain(err)
@@ -107,12 +135,13 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 		if s.Unproven, err = ReadUnproven(ctx, tx, &m); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, statement("working"), backfillApplication).Scan(&working)
+		working, err = Backfills(ctx, tx)
+		return err
 	})
 	if err != nil {
 		return nil, o.Connector.Explain(p.Explained(ctx, conn, err))
 	}
-	remembered(s, m, place, working)
+	remembered(s, store, m, place, len(working) > 0)
 	judge(s, unitsErr)
 	return s, nil
 }
@@ -229,7 +258,7 @@ func load(s *report.Status, store *state.Store) (m ledger.Memory, place *ledger.
 }
 
 // remembered adds what the agent remembers, and the checkpoint of an unfinished backfill; nil where there is none.
-func remembered(s *report.Status, m ledger.Memory, place *ledger.Checkpoint, working bool) {
+func remembered(s *report.Status, store *state.Store, m ledger.Memory, place *ledger.Checkpoint, working bool) {
 	s.Debts, s.GivenUp, s.Drift, s.Notices, s.Proven = m.Deferred, m.GivenUp, m.Drift, m.Notices, m.Proven.Oldest()
 	if r := m.Run; r != nil {
 		s.AgentRun = &report.AgentRun{Started: r.Started, Finished: r.Finished, OK: r.OK, Error: r.Error, Rows: r.Rows}
@@ -238,11 +267,15 @@ func remembered(s *report.Status, m ledger.Memory, place *ledger.Checkpoint, wor
 	if s.Units != nil {
 		unit = s.Units.Backfill
 	}
-	working = working || unit.Working()
+	held, heldErr := store.BackfillAtWork()
+	working = working || unit.Working() || held
 	if place == nil && !working {
 		return
 	}
-	s.Backfill = &report.Backfill{Running: working}
+	s.Backfill = &report.Backfill{Running: working, Unknown: heldErr != nil && !working}
+	if s.Backfill.Unknown {
+		s.Find(report.Warning, "sudo multica-rollup status", heldErr.Error())
+	}
 	if place != nil {
 		s.Backfill.Cursor, s.Backfill.To, s.Backfill.Updated = place.Cursor, place.PassTo, place.UpdatedAt
 		s.Backfill.Done, s.Backfill.Total = place.Done, place.Total

@@ -2,6 +2,8 @@ package status_test
 
 import (
 	"context"
+	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -322,6 +324,37 @@ func TestABackfillAtWorkIsSeenByItsConnection(t *testing.T) {
 	s := h.must()
 	if s.Backfill == nil || !s.Backfill.Running || s.Backfill.Percent != 50 || s.Level != report.OK {
 		t.Errorf("got %+v, %s", s.Backfill, s.Level)
+	}
+}
+
+// TestABackfillAtWorkIsSeenByItsLock: with a pooler in between its session may not be there, and be there after its end.
+func TestABackfillAtWorkIsSeenByItsLock(t *testing.T) {
+	h := rolledUp(t, lab.Gen272)
+	work, err := h.store.BeginBackfill()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := h.must(); s.Backfill == nil || !s.Backfill.Running {
+		t.Errorf("before its first checkpoint: %+v", s.Backfill)
+	}
+	now := time.Now()
+	if err := h.store.SaveCheckpoint(ledger.Checkpoint{Engine: "set", PassTo: now, Cursor: now, Done: 1, Total: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if s := h.must(); s.Backfill == nil || !s.Backfill.Running || s.Level != report.OK {
+		t.Errorf("got %+v, %s", s.Backfill, s.Level)
+	}
+	work.End()
+	if s := h.must(); s.Backfill == nil || s.Backfill.Running || s.Level != report.Warning {
+		t.Errorf("after its end: %+v, %s", s.Backfill, s.Level)
+	}
+	lock := strings.TrimSuffix(h.store.CheckpointPath(), ".json") + ".lock"
+	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	s := h.must()
+	if s.Backfill == nil || s.Backfill.Running || !s.Backfill.Unknown || len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Text, "looking whether a backfill is at work") {
+		t.Errorf("where it cannot be seen: %+v, %+v", s.Backfill, s.Findings)
 	}
 }
 
