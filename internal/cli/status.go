@@ -52,7 +52,7 @@ Exit code 0: all is well. 1: a warning. 2: critical. 3: it could not be checked.
             the timer is not started and nobody else schedules; lock 4246 is held
             for more than %s; migration 103 would refuse; a backfill was
             interrupted or failed; verify found wrong rows; a transaction open for
-            more than %s is owed`,
+            more than %s is owed; a logical subscription feeds Multica's tables`,
 			report.Span(status.CritWait), report.Span(status.CritQueue), report.Span(status.WarnWait),
 			report.Span(status.WarnQueue), report.Span(status.WarnLock), report.Span(status.WarnDebt)),
 		RunE: func(cmd *cobra.Command, _ []string) error {

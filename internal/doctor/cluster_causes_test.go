@@ -60,6 +60,7 @@ func allClusterCauses() []clusterCauses {
 			}}
 		}},
 		{name: "a standby", gen: lab.Gen272, causes: (*cluster).standbyCauses},
+		{name: "a logical subscriber", gen: lab.Gen272, settings: map[string]string{"wal_level": "logical"}, causes: (*cluster).subscriptionCauses},
 		{name: "a pooler", gen: lab.Gen272, prepare: behindPooler, causes: (*cluster).poolerCauses},
 		{name: "another clock", gen: lab.Gen272, prepare: (*cluster).underClock, causes: (*cluster).clockCauses},
 		{name: "hours that pass", gen: lab.Gen272, prepare: (*cluster).underClock, causes: (*cluster).debtCauses},
@@ -109,6 +110,23 @@ func (c *cluster) standbyCauses() []cause {
 			host, primary := address(p.t, c.server.DSN("multica"))
 			p.dsn = "host=" + dir + "," + host + " port=" + port + "," + primary + " user=postgres dbname=multica target_session_attrs=read-write"
 		},
+	}}
+}
+
+// subscriptionCauses: usage is written in another database and comes by logical replication.
+func (c *cluster) subscriptionCauses() []cause {
+	return []cause{{
+		name: "fed", id: "subscription", verdict: doctor.Warning, fix: "drop subscription upstream", says: "feeds agent_task_queue, task_usage",
+		make: func(p *patient) {
+			if err := c.server.CreateDatabase(p.t.Context(), "origin", lab.Gen272); err != nil {
+				p.t.Fatal(err)
+			}
+			if err := c.server.Subscribe(p.t.Context(), "origin", "multica", "upstream"); err != nil {
+				p.t.Fatal(err)
+			}
+			c.await("origin", "select exists (select from pg_replication_slots where slot_name = 'upstream' and active)")
+		},
+		mend: func(p *patient) { p.exec("drop subscription upstream") },
 	}}
 }
 

@@ -19,6 +19,7 @@ func All() []Check {
 		// The pipeline itself.
 		constraintCheck(),
 		triggersCheck(),
+		subscriptionCheck(),
 		fingerprintsCheck(),
 		engineCheck(),
 		activityCheck(),

@@ -109,15 +109,16 @@ type Pipeline struct {
 	Homes            []string // the schemas that hold all tables of the pipeline
 	ClientCheck      bool     // client_connection_check_interval works on the server's platform
 
-	Generation   Generation
-	Columns      Columns // the counters of the hourly table that are known
-	Relations    map[string]Relation
-	Functions    map[string]Function
-	Triggers     []Trigger
-	UniqueHourly bool // uq_task_usage_hourly_key is there and treats NULLs as equal
-	UniqueDirty  bool // likewise uq_task_usage_hourly_dirty_key
-	UniqueUsage  bool // unique (task_id, provider, model) on task_usage
-	Indexes      map[string]bool
+	Generation    Generation
+	Columns       Columns // the counters of the hourly table that are known
+	Relations     map[string]Relation
+	Functions     map[string]Function
+	Triggers      []Trigger
+	Subscriptions []Subscription
+	UniqueHourly  bool // uq_task_usage_hourly_key is there and treats NULLs as equal
+	UniqueDirty   bool // likewise uq_task_usage_hourly_dirty_key
+	UniqueUsage   bool // unique (task_id, provider, model) on task_usage
+	Indexes       map[string]bool
 
 	Migrations  []string // those of the pipeline that schema_migrations lists
 	Legacy      bool     // task_usage_daily is still there: 103 has not run
@@ -166,6 +167,7 @@ func Inspect(ctx context.Context, conn *pgx.Conn, known Known) (*Pipeline, error
 		{"reading the pipeline's tables", func() error { return p.readRelations(ctx, conn) }},
 		{"reading the pipeline's functions", func() error { return p.readFunctions(ctx, conn, known.Fingerprints) }},
 		{"reading the pipeline's triggers", func() error { return p.readTriggers(ctx, conn) }},
+		{"looking for logical subscriptions", func() error { return p.readSubscriptions(ctx, conn) }},
 		{"reading the pipeline's indexes", func() error { return p.readIndexes(ctx, conn) }},
 		{"reading schema_migrations", func() error { return p.readMigrations(ctx, conn) }},
 	}

@@ -117,6 +117,9 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 			return s, nil
 		}
 	}
+	if fed := p.Subscribed(); fed != "" {
+		s.Find(report.Warning, "multica-rollup doctor", fed+": what arrives late is not rolled up")
+	}
 	var working []Backfill
 	store := o.Store(p)
 	m, place := load(s, store)

@@ -36,7 +36,13 @@ type host struct {
 
 func newHost(t *testing.T, gen lab.Generation, shape lab.Shape) *host {
 	t.Helper()
-	h := &host{t: t, db: labtest.New(t, gen), units: &units.Units{
+	return hostOf(t, labtest.New(t, gen), shape)
+}
+
+// hostOf is newHost beside a database that is there already.
+func hostOf(t *testing.T, db *labtest.DB, shape lab.Shape) *host {
+	t.Helper()
+	h := &host{t: t, db: db, units: &units.Units{
 		Timer:   &units.Timer{Name: "multica-rollup.timer", Enabled: true, Active: true, Next: time.Now().Add(time.Minute)},
 		Service: &units.Service{Name: "multica-rollup.service", State: "inactive", Result: "success"},
 	}}
@@ -355,6 +361,50 @@ func TestABackfillAtWorkIsSeenByItsLock(t *testing.T) {
 	s := h.must()
 	if s.Backfill == nil || s.Backfill.Running || !s.Backfill.Unknown || len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Text, "looking whether a backfill is at work") {
 		t.Errorf("where it cannot be seen: %+v, %+v", s.Backfill, s.Findings)
+	}
+}
+
+// TestASubscriberIsNeverOK: what its subscription brings is behind the watermark, and no trigger tells.
+func TestASubscriberIsNeverOK(t *testing.T) {
+	server, err := lab.Start(t.Context(), lab.Options{Settings: map[string]string{"wal_level": "logical"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	for _, name := range []string{"origin", "multica"} {
+		if err := server.CreateDatabase(t.Context(), name, lab.Gen272); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := &labtest.DB{Name: "multica", DSN: server.DSN("multica"), Server: server}
+	db.Conn = db.Connect(t)
+	h := hostOf(t, db, lab.Typical(1, 100))
+	if err := lab.RollUp(t.Context(), db.Conn); err != nil {
+		t.Fatal(err)
+	}
+	h.exec("update task_usage_hourly_rollup_state set last_run_started_at = now(), last_run_finished_at = now()")
+	if s := h.must(); s.Level != report.OK {
+		t.Fatalf("before: %+v", s.Findings)
+	}
+	if err := server.Subscribe(t.Context(), "origin", "multica", "upstream"); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []string{"select 1", "alter subscription upstream disable"} {
+		h.exec(step)
+		s := h.must()
+		if s.Level != report.Warning || len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Text, "logical subscription upstream feeds agent_task_queue, task_usage") {
+			t.Errorf("after %s: %s, %+v", step, s.Level, s.Findings)
+		}
+	}
+	// A role that is nobody's superuser sees it too.
+	h.exec("create role agent login; grant select on all tables in schema public to agent; grant pg_read_all_stats to agent")
+	h.db.DSN = strings.Replace(h.db.DSN, "postgres@", "agent@", 1)
+	if s := h.must(); !slices.ContainsFunc(s.Findings, func(f report.Finding) bool { return strings.Contains(f.Text, "logical subscription upstream") }) {
+		t.Errorf("to a plain role: %+v", s.Findings)
+	}
+	h.exec("drop subscription upstream")
+	if s := h.must(); slices.ContainsFunc(s.Findings, func(f report.Finding) bool { return strings.Contains(f.Text, "subscription") }) {
+		t.Errorf("once it is dropped: %+v", s.Findings)
 	}
 }
 
