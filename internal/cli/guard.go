@@ -133,7 +133,11 @@ func (a *app) readGuard(ctx context.Context, conn *pgx.Conn, target string, v *g
 	if v.Pass {
 		return nil
 	}
-	sessions, err := pg.LockSessions(ctx, conn)
+	var sessions []pg.LockSession
+	err = pg.InTx(ctx, conn, p.Reads(), func(tx pgx.Tx) (err error) {
+		sessions, err = pg.LockSessions(ctx, tx)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/multica-rollup/multica-rollup/internal/report"
 )
 
@@ -11,12 +13,15 @@ import (
 // but entries of journals and databases then tell different times, and certificates expire.
 func clockCheck() Check {
 	return Check{ID: "clock", Title: "the clocks of host and database agree", Needs: []string{"database"}, Run: func(ctx context.Context, env *Env) Finding {
-		before := env.Now()
-		var theirs time.Time
-		if err := env.conn.QueryRow(ctx, "select clock_timestamp()").Scan(&theirs); err != nil {
+		var before, theirs, after time.Time
+		err := env.read(ctx, func(tx pgx.Tx) error {
+			before = env.Now() // the transaction has begun
+			defer func() { after = env.Now() }()
+			return tx.QueryRow(ctx, "select clock_timestamp()").Scan(&theirs)
+		})
+		if err != nil {
 			return env.unknown(err)
 		}
-		after := env.Now()
 		skew := max(before.Sub(theirs), theirs.Sub(after), 0)
 		if skew <= env.Limits.Skew {
 			return well("they agree within %s", report.Duration(max(skew, after.Sub(before))))

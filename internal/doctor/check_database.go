@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 )
@@ -68,7 +70,7 @@ func (e *Env) elsewhere(ctx context.Context, database string, fn func(pg.Querier
 		return err
 	}
 	defer pg.Close(ctx, conn)
-	return fn(conn)
+	return e.readOn(ctx, conn, func(tx pgx.Tx) error { return fn(tx) })
 }
 
 func orDefault(s, otherwise string) string {

@@ -2,8 +2,9 @@ package doctor
 
 import (
 	"context"
-
 	"fmt"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/report"
@@ -16,7 +17,11 @@ func lockCheck() Check {
 		if err != nil {
 			return env.unknown(err)
 		}
-		sessions, err := pg.LockSessions(ctx, env.conn)
+		var sessions []pg.LockSession
+		err = env.read(ctx, func(tx pgx.Tx) (err error) {
+			sessions, err = pg.LockSessions(ctx, tx)
+			return err
+		})
 		if err != nil {
 			return env.unknown(err)
 		}

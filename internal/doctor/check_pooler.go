@@ -2,8 +2,10 @@ package doctor
 
 import (
 	"context"
+	"errors"
 
 	"github.com/multica-rollup/multica-rollup/internal/pg"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
 // poolerCheck: a pooler in transaction or session mode does no harm, since
@@ -14,6 +16,10 @@ func poolerCheck() Check {
 		err := env.backends(ctx, &first, &second)
 		// A pooler makes up the key for cancel requests itself, so its pid is no backend's.
 		pooled := first != second || first != 0 && env.conn.PgConn().PID() != first
+		if _, split := errors.AsType[*pg.SplitError](err); split {
+			err = env.Connector.Explain(err)
+			return critical(Fix{Advice: problem.HintOf(err)}, "%s", err.Error())
+		}
 		if err != nil && pooled {
 			return critical(Fix{Advice: "set pool_mode = transaction for this database in pgbouncer.ini, then RELOAD on PgBouncer's console"},
 				"a pooler gives no transactions: %s", env.Connector.Explain(err).Error())
@@ -28,16 +34,12 @@ func poolerCheck() Check {
 	}}
 }
 
-// backends reads the server process twice: alone, then in a transaction.
+// backends reads the server process twice: alone, then in a transaction. It is the one
+// statement of ours outside of a transaction, for what a pooler does with such.
 func (e *Env) backends(ctx context.Context, first, second *uint32) error {
 	if err := e.conn.QueryRow(ctx, "select pg_backend_pid()").Scan(first); err != nil {
 		return err
 	}
 	*second = *first
-	tx, err := e.conn.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer pg.Rollback(ctx, tx)
-	return tx.QueryRow(ctx, "select pg_backend_pid()").Scan(second)
+	return e.get(ctx, []any{second}, "select pg_backend_pid()")
 }

@@ -10,6 +10,7 @@ func All() []Check {
 		poolerCheck(),
 		databaseCheck(),
 		standbyCheck(),
+		readOnlyCheck(),
 		privilegesCheck(),
 		searchPathCheck(),
 		rowsCheck(),
@@ -55,6 +56,6 @@ func All() []Check {
 
 // stalls are causes that keep everything from being rolled up.
 var stalls = []string{
-	"standby", "constraint", "lock", "transactions", "last-error", "timer", "scheduler", "service",
+	"standby", "read-only", "constraint", "lock", "transactions", "last-error", "timer", "scheduler", "service",
 	"pgcron-preload", "pgcron-database", "pgcron-job",
 }

@@ -55,15 +55,15 @@ type Prepared struct {
 	Owner    string
 }
 
-// Read looks at the database in statements of their own, outside of any
-// transaction (pg_stat_activity is cached within one), in an order that leaves
-// no gap. The clock comes first, so that what starts later is later. Writers
+// Read looks at the database in statements of their own, each with a snapshot
+// of its own, so in a READ COMMITTED transaction, and in an order that leaves
+// no gap. The clock, whose statement has activity looked at anew, comes first, so that what starts later is later. Writers
 // come after sessions: who begins to write later than that sees in its triggers
 // all that was committed, and so all before the horizon. Prepared transactions
 // come last: one that is being prepared, hidden or not, is in what was read
 // before or in these.
 func Read(ctx context.Context, q pg.Querier) (s Snapshot, err error) {
-	if err = q.QueryRow(ctx, statements.Text("clock", nil)).Scan(&s.Now, &s.Postmaster); err != nil {
+	if err = q.QueryRow(ctx, statements.Text("clock", nil)).Scan(&s.Now, &s.Postmaster, nil); err != nil {
 		return s, fmt.Errorf("reading the database's clock: %w", err)
 	}
 	if s.Sessions, err = readSessions(ctx, q); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,6 +81,11 @@ func NewConnector(conn, application string) (*Connector, error) {
 	limitTLS(config, settings)
 	patience := defaultPatience()
 	config.DialFunc = dial(dialer, &patience)
+	// The driver takes an administrator's freeze (default_transaction_read_only) for a
+	// standby. A frozen primary is the right server: each transaction says why it may not write.
+	if same(config.ValidateConnect, pgconn.ValidateConnectTargetSessionAttrsReadWrite) {
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
 	config.RuntimeParams["application_name"] = application
 	// Results come as text, which the driver reads in this style only, whatever the
 	// role or the database is set to. PgBouncer knows this parameter by itself.
@@ -112,6 +118,11 @@ func NewConnector(conn, application string) (*Connector, error) {
 		}
 	}
 	return &Connector{config: config, target: target(config), patience: &patience}, nil
+}
+
+// same says whether two functions of the driver are one.
+func same(a, b pgconn.ValidateConnectFunc) bool {
+	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
 }
 
 // SetPatience replaces how long connections opened from now on wait for an answer.

@@ -296,7 +296,7 @@ func TestStandby(t *testing.T) {
 		if SQLState(err) != StateReadOnlyTransaction {
 			return fmt.Errorf("creating a table: %w", err)
 		}
-		checkProblem(t, standby.Explain(err), problem.Config,
+		checkProblem(t, standby.Explain(err), problem.Unreachable,
 			"127.0.0.1:"+port+"/postgres: the server accepts no writes: cannot execute CREATE TABLE in a read-only transaction", "target_session_attrs=read-write")
 		return nil
 	})

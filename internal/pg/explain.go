@@ -31,6 +31,9 @@ func explain(err error, target, role string) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
+	if f, ok := oneServerFault(err); ok {
+		return f.problem(err, target)
+	}
 	connecting, isConnect := errors.AsType[*pgconn.ConnectError](err)
 	if isConnect {
 		if role == "" {
@@ -67,6 +70,31 @@ const (
 
 func (f fault) problem(err error, target string) error {
 	return problem.Wrap(err, f.kind, f.hint, "%s: %s", target, f.text)
+}
+
+// Unwritable words a *StandbyError, *FrozenError or *SplitError as Connector.Explain does.
+func Unwritable(err error, target string) error { return explain(err, target, "") }
+
+// onlyPrimary is what to do where a standby answers.
+const onlyPrimary = "name the primary in the DSN, or list every server of the cluster (host=a,b) with target_session_attrs=read-write; after a failover the next run tries again"
+
+// oneServerFault classes what a transaction of ours finds out of its server.
+func oneServerFault(err error) (fault, bool) {
+	if _, ok := errors.AsType[*StandbyError](err); ok {
+		return fault{rankRole, problem.Unreachable, "the server is a read-only standby: the roll-up has to be written on the primary", onlyPrimary}, true
+	}
+	if frozen, ok := errors.AsType[*FrozenError](err); ok {
+		kind := problem.TryAgain
+		if frozen.Freeze.Ours() {
+			kind = problem.Config
+		}
+		return fault{rankServer, kind, frozen.Freeze.String(), frozen.Freeze.Hint()}, true
+	}
+	if split, ok := errors.AsType[*SplitError](err); ok {
+		return fault{rankServer, problem.Config, "a pooler spreads the statements of one transaction over servers, and nothing was written: " + split.Error(),
+			"name the primary itself in the DSN instead of the pooler, or have the pooler send all of role or application multica-rollup to the primary"}, true
+	}
+	return fault{}, false
 }
 
 // explainConnect tells every distinct cause of a failed connection on one line:

@@ -51,7 +51,7 @@ func serverFault(e *pgconn.PgError, role string) fault {
 			f.hint = "alter role " + quoteOr(role) + " bypassrls; -- in psql, as a superuser"
 		}
 	case StateReadOnlyTransaction:
-		f.kind = problem.Config
+		f.kind = problem.Unreachable // a primary that became a standby: a freeze is found out before
 		f.text = "the server accepts no writes: " + message
 		f.hint = "the DSN reaches a standby, or default_transaction_read_only is on: list every server (host=a,b) with target_session_attrs=read-write"
 	case StateDiskFull:

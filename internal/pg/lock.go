@@ -2,7 +2,6 @@ package pg
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,7 +15,9 @@ import (
 // Deleting a workspace waits for it.
 const LockKey int64 = 4246
 
-// Querier is what a connection and a transaction have in common.
+// Querier asks within a transaction of ours, of one server. A connection has the
+// same methods, and a statement outside of a transaction may be answered by any
+// server behind a pooler: nothing of ours is asked there.
 type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
@@ -124,12 +125,22 @@ type LockSession struct {
 	BackendStart time.Time // zero where hidden
 }
 
-//go:embed lock_sessions.sql
-var lockSessionsSQL string
+// LookAnew has the next look at pg_stat_activity see what is there now: within a
+// transaction all see what the first saw, whatever stats_fetch_consistency is.
+func LookAnew(ctx context.Context, q Querier) error {
+	var nothing string
+	if err := q.QueryRow(ctx, "select pg_stat_clear_snapshot()::text").Scan(&nothing); err != nil {
+		return fmt.Errorf("forgetting what was seen of other sessions: %w", err)
+	}
+	return nil
+}
 
 // LockSessions lists who holds the advisory lock and who waits for it.
 func LockSessions(ctx context.Context, q Querier) ([]LockSession, error) {
-	rows, err := q.Query(ctx, lockSessionsSQL, LockKey)
+	if err := LookAnew(ctx, q); err != nil {
+		return nil, err
+	}
+	rows, err := q.Query(ctx, statement("lock_sessions"), LockKey)
 	if err != nil {
 		return nil, fmt.Errorf("reading who holds advisory lock %d: %w", LockKey, err)
 	}

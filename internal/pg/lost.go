@@ -12,6 +12,9 @@ import (
 // that the same step may work on a new connection. A server that has become a
 // standby counts: with several hosts in the DSN the next one may be the primary.
 func IsLost(err error) bool {
+	if _, standby := errors.AsType[*StandbyError](err); standby {
+		return true
+	}
 	switch code := SQLState(err); {
 	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "57P"), // the second is how the server says so: it goes down, or we were idle
 		code == StateReadOnlyTransaction, code == StateIdleInTransaction: // we were stopped for a while

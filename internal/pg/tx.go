@@ -20,6 +20,7 @@ type TxSettings struct {
 	StatementTimeout time.Duration // longest single statement; 0 means no limit
 	RepeatableRead   bool          // one snapshot for the whole transaction
 	ReadOnly         bool
+	Primary          bool // what is read decides what is written, so that no standby may answer it
 	AsyncCommit      bool // the commit may be lost by a server crash (never torn); only where the work is idempotent
 	NoSeqScan        bool // keep the planner from reading whole tables where it has any other way
 	NoClientCheck    bool // the server's platform cannot watch for a lost client
@@ -44,6 +45,8 @@ const (
 // statement runs: a killed process lets go of lock 4246 within a second.
 const clientCheck = 500 * time.Millisecond
 
+// begin returns what opens the transaction, in one message: the answers say whether it may write,
+// whether the server is in recovery, and, but for REPEATABLE READ, which server it is.
 func (s TxSettings) begin() string {
 	var b strings.Builder
 	b.WriteString("begin")
@@ -52,10 +55,11 @@ func (s TxSettings) begin() string {
 	} else {
 		b.WriteString(" isolation level read committed")
 	}
+	// Nothing is said of writing: READ WRITE would override an administrator who has
+	// switched it off, and READ ONLY has poolers choose a standby.
+	b.WriteString("; show transaction_read_only; show in_hot_standby")
 	if s.ReadOnly {
-		b.WriteString(" read only")
-	} else {
-		b.WriteString(" read write")
+		b.WriteString("; set local transaction_read_only = on")
 	}
 	set := func(name string, d time.Duration) {
 		fmt.Fprintf(&b, "; set local %s = %d", name, d.Milliseconds())
@@ -79,6 +83,9 @@ func (s TxSettings) begin() string {
 	if s.NoSeqScan {
 		b.WriteString("; set local enable_seqscan = off")
 	}
+	if !s.RepeatableRead { // whose snapshot would be taken here, before its lock
+		b.WriteString(";\n" + statement("server"))
+	}
 	return b.String()
 }
 
@@ -87,11 +94,15 @@ func (s TxSettings) begin() string {
 // The commit's own error is returned as a *CommitError: whether it took place
 // is then not known. A statement that is not answered within its timeout and a
 // margin ends the connection with a *SilentError.
+//
+// All of it is on one server, which each statement that reads proves: a *SplitError
+// where it is not, a *StandbyError where what writes, or decides what is written, is
+// on a standby, a *FrozenError where what writes may not.
 func InTx(ctx context.Context, conn *pgx.Conn, s TxSettings, fn func(pgx.Tx) error) error {
 	defer waitFor(conn, s.StatementTimeout)()
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: s.begin()})
+	tx, err := begin(ctx, conn, s)
 	if err != nil {
-		return fmt.Errorf("beginning a transaction: %w", err)
+		return err
 	}
 	if err := fn(tx); err != nil {
 		Rollback(ctx, tx)

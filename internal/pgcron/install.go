@@ -113,8 +113,16 @@ func (a *Admin) Remove(ctx context.Context) (*Change, error) {
 	return change, nil
 }
 
+// write runs one statement in a transaction of its own.
+func write(ctx context.Context, conn *pgx.Conn, sql string, args ...any) error {
+	return pg.InTx(ctx, conn, settings(), func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, sql, args...)
+		return err
+	})
+}
+
 func (a *Admin) unschedule(ctx context.Context, conn *pgx.Conn, j catalog.Job) error {
-	_, err := conn.Exec(ctx, query("unschedule"), j.ID)
+	err := write(ctx, conn, query("unschedule"), j.ID)
 	if pg.SQLState(err) == pg.StateInsufficientPrivilege {
 		return problem.Wrap(err, problem.Permission, fmt.Sprintf("as role %s or a superuser: %s", j.User, j.Unschedule()), "%s may not be removed by role %s", j, a.connector.User())
 	}
@@ -167,7 +175,7 @@ func (s *Status) alone() error {
 
 // createExtension creates pg_cron's extension, which takes a superuser.
 func (a *Admin) createExtension(ctx context.Context, c *connections, s *Status, change *Change) error {
-	_, err := c.cron.Exec(ctx, "create extension if not exists pg_cron")
+	err := write(ctx, c.cron, "create extension if not exists pg_cron")
 	if pg.SQLState(err) == pg.StateInsufficientPrivilege {
 		return problem.Wrap(err, problem.Permission,
 			fmt.Sprintf("as a superuser, in database %s: create extension pg_cron; %s", s.CronDatabase, s.grants()),
@@ -178,7 +186,7 @@ func (a *Admin) createExtension(ctx context.Context, c *connections, s *Status, 
 	}
 	change.Done = append(change.Done, "created the extension pg_cron in database "+s.CronDatabase)
 	if err = s.readExtension(ctx, c.cron); err == nil {
-		err = s.readJobs(ctx, c.cron)
+		err = read(ctx, c.cron, func(q pg.Querier) error { return s.readJobs(ctx, q) })
 	}
 	if err != nil {
 		return a.connector.Explain(err)
@@ -221,7 +229,7 @@ func (s *Status) settled() bool {
 // schedule replaces what there is of our job by the job as it should be.
 // cron.schedule would leave an existing one in the wrong database or switched off.
 func (a *Admin) schedule(ctx context.Context, conn *pgx.Conn, s *Status, change *Change) error {
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	return pg.InTx(ctx, conn, settings(), func(tx pgx.Tx) error {
 		replaced := append([]catalog.Job{}, s.Astray...)
 		if s.Job != nil {
 			replaced = append(replaced, *s.Job)
@@ -244,7 +252,7 @@ func (a *Admin) schedule(ctx context.Context, conn *pgx.Conn, s *Status, change 
 			return fmt.Errorf("scheduling the job: %w", err)
 		}
 		now := &Status{Database: s.Database, User: s.User, CronDatabase: s.CronDatabase}
-		if err := now.readJobs(ctx, tx.Conn()); err != nil {
+		if err := now.readJobs(ctx, tx); err != nil {
 			return err
 		}
 		if now.Job == nil || now.Job.ID != id || !now.settled() {

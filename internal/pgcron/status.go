@@ -14,7 +14,6 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
-	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 	"github.com/multica-rollup/multica-rollup/internal/sqltext"
 	"github.com/multica-rollup/multica-rollup/internal/units"
@@ -138,21 +137,26 @@ func (a *Admin) look(ctx context.Context, c *connections) (*Status, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	if p.Standby {
-		return nil, problem.New(problem.Unreachable, "name the primary in the DSN, or all servers with target_session_attrs=read-write",
-			"%s is a read-only standby: pg_cron works on the primary", a.connector.Target())
+	if p.Standby { // pg_cron works on the primary
+		return nil, p.Writable(a.connector.Target())
 	}
 	s := &Status{SchemaVersion: SchemaVersion, Target: a.connector.Target(), Runs: []catalog.Run{}, Others: []catalog.Job{}, Second: []Scheduler{}}
 	if err := s.readServer(ctx, c.ours); err != nil {
 		return nil, err
 	}
-	row, err := pipeline.ReadState(ctx, c.ours, p.Database)
+	err = pg.InTx(ctx, c.ours, p.Reads(), func(tx pgx.Tx) error {
+		row, err := pipeline.ReadState(ctx, tx, p.Database)
+		if err != nil {
+			return err
+		}
+		s.watermark = row.Watermark
+		if err := tx.QueryRow(ctx, "select max(updated_at) from task_usage").Scan(&s.newest); err != nil {
+			return fmt.Errorf("reading the newest usage: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	s.watermark = row.Watermark
-	if err := c.ours.QueryRow(ctx, "select max(updated_at) from task_usage").Scan(&s.newest); err != nil {
-		return nil, fmt.Errorf("reading the newest usage: %w", err)
 	}
 	if err := a.readSecond(ctx, c.ours, p, s); err != nil {
 		return nil, err
@@ -166,11 +170,25 @@ func (a *Admin) look(ctx context.Context, c *connections) (*Status, error) {
 	if !s.Readable {
 		return s, nil
 	}
-	return s, s.readJobs(ctx, c.cron)
+	return s, read(ctx, c.cron, func(q pg.Querier) error { return s.readJobs(ctx, q) })
+}
+
+// settings are those of transactions on what is pg_cron's: its own policies show each role its own jobs.
+func settings() pg.TxSettings { return pg.TxSettings{Filtered: true, NoClientCheck: true} }
+
+// read runs fn in a transaction that reads what is pg_cron's.
+func read(ctx context.Context, conn *pgx.Conn, fn func(pg.Querier) error) error {
+	s := settings()
+	s.ReadOnly = true
+	return pg.InTx(ctx, conn, s, func(tx pgx.Tx) error { return fn(tx) })
 }
 
 func (s *Status) readServer(ctx context.Context, conn *pgx.Conn) (err error) {
-	if s.server, err = catalog.ReadServer(ctx, conn); err != nil {
+	err = read(ctx, conn, func(q pg.Querier) error {
+		s.server, err = catalog.ReadServer(ctx, q)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	s.Database, s.User = s.server.Database, s.server.User
@@ -238,26 +256,32 @@ func (s *Status) findKept(ctx context.Context, c *connections) error {
 	if c.cron == c.ours {
 		return nil
 	}
-	here, err := catalog.ReadExtension(ctx, c.ours)
-	if err != nil {
-		return err
-	}
-	s.extensionHere = here.Version != ""
-	if !here.Readable {
-		return nil
-	}
-	jobs, err := catalog.ReadJobs(ctx, c.ours, s.Database)
-	for _, j := range jobs {
-		if j.Database == s.Database {
-			s.Kept = append(s.Kept, j)
+	return read(ctx, c.ours, func(q pg.Querier) error {
+		here, err := catalog.ReadExtension(ctx, q)
+		if err != nil {
+			return err
 		}
-	}
-	return err
+		s.extensionHere = here.Version != ""
+		if !here.Readable {
+			return nil
+		}
+		jobs, err := catalog.ReadJobs(ctx, q, s.Database)
+		for _, j := range jobs {
+			if j.Database == s.Database {
+				s.Kept = append(s.Kept, j)
+			}
+		}
+		return err
+	})
 }
 
 // readExtension looks for pg_cron in the database at hand, and at what our role may do with it.
 func (s *Status) readExtension(ctx context.Context, conn *pgx.Conn) (err error) {
-	if s.extension, err = catalog.ReadExtension(ctx, conn); err != nil {
+	err = read(ctx, conn, func(q pg.Querier) error {
+		s.extension, err = catalog.ReadExtension(ctx, q)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("in database %s: %w", conn.Config().Database, err)
 	}
 	s.Version, s.Readable = s.extension.Version, s.extension.Readable
@@ -273,8 +297,8 @@ func (s *Status) name() string {
 	return catalog.JobName
 }
 
-func (s *Status) readJobs(ctx context.Context, conn *pgx.Conn) error {
-	jobs, err := catalog.ReadJobs(ctx, conn, s.CronDatabase)
+func (s *Status) readJobs(ctx context.Context, q pg.Querier) error {
+	jobs, err := catalog.ReadJobs(ctx, q, s.CronDatabase)
 	if err != nil {
 		return err
 	}
@@ -296,6 +320,6 @@ func (s *Status) readJobs(ctx context.Context, conn *pgx.Conn) error {
 	if s.Job == nil {
 		return nil
 	}
-	s.Runs, err = catalog.ReadRuns(ctx, conn, s.Job.ID, lastRuns)
+	s.Runs, err = catalog.ReadRuns(ctx, q, s.Job.ID, lastRuns)
 	return err
 }

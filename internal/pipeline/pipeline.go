@@ -99,11 +99,12 @@ type Trigger struct {
 
 // Pipeline is what Inspect found.
 type Pipeline struct {
-	Server           int      // server_version_num, such as 170002
-	Database, User   string   // current_database, current_user
-	Others           []string // the server's other databases, by name
-	SystemIdentifier string   // of the cluster; "" where our role may not read it
-	Standby          bool     // the server is in recovery
+	Server           int        // server_version_num, such as 170002
+	Database, User   string     // current_database, current_user
+	Others           []string   // the server's other databases, by name
+	SystemIdentifier string     // of the cluster; "" where our role may not read it
+	Standby          bool       // the server is in recovery
+	Frozen           *pg.Freeze // by whom writes are switched off; nil on a standby, and where they are not
 	SearchPath       string
 	PathInDSN        bool     // the DSN sets the search_path, not the role or the database
 	Homes            []string // the schemas that hold all tables of the pipeline
@@ -158,54 +159,73 @@ func (p *Pipeline) Applied(number string) bool {
 // be read; use Check for a verdict on what was found.
 func Inspect(ctx context.Context, conn *pgx.Conn, known Known) (*Pipeline, error) {
 	p := &Pipeline{Functions: map[string]Function{}, Indexes: map[string]bool{}, InspectedAt: time.Now(), stages: known.Stages}
-	steps := []struct {
-		doing string
-		do    func() error
-	}{
-		{"reading the server's version", func() error { return p.readServer(ctx, conn) }},
-		{"listing the server's databases", func() error { return p.readOthers(ctx, conn) }},
-		{"reading the pipeline's tables", func() error { return p.readRelations(ctx, conn) }},
-		{"reading the pipeline's functions", func() error { return p.readFunctions(ctx, conn, known.Fingerprints) }},
-		{"reading the pipeline's triggers", func() error { return p.readTriggers(ctx, conn) }},
-		{"looking for logical subscriptions", func() error { return p.readSubscriptions(ctx, conn) }},
-		{"reading the pipeline's indexes", func() error { return p.readIndexes(ctx, conn) }},
-		{"reading schema_migrations", func() error { return p.readMigrations(ctx, conn) }},
+	if err := p.tryClientCheck(ctx, conn); err != nil {
+		return nil, fmt.Errorf("trying client_connection_check_interval: %w", err)
 	}
-	for _, s := range steps {
-		if err := s.do(); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.doing, err)
-		}
+	err := pg.InTx(ctx, conn, p.Reads(), func(tx pgx.Tx) error { return p.read(ctx, tx, known) })
+	if err != nil {
+		return nil, err
+	}
+	// What these two ask may be refused, which ends their transactions.
+	if err := p.readIdentifier(ctx, conn); err != nil {
+		return nil, fmt.Errorf("reading the system identifier: %w", err)
+	}
+	if err := p.readMigrations(ctx, conn); err != nil {
+		return nil, fmt.Errorf("reading schema_migrations: %w", err)
 	}
 	p.classify()
 	return p, nil
 }
 
-func (p *Pipeline) readServer(ctx context.Context, conn *pgx.Conn) error {
+func (p *Pipeline) read(ctx context.Context, tx pgx.Tx, known Known) error {
+	steps := []struct {
+		doing string
+		do    func() error
+	}{
+		{"reading the server's version", func() error { return p.readServer(ctx, tx) }},
+		{"listing the server's databases", func() error { return p.readOthers(ctx, tx) }},
+		{"reading the pipeline's tables", func() error { return p.readRelations(ctx, tx) }},
+		{"reading the pipeline's functions", func() error { return p.readFunctions(ctx, tx, known.Fingerprints) }},
+		{"reading the pipeline's triggers", func() error { return p.readTriggers(ctx, tx) }},
+		{"looking for logical subscriptions", func() error { return p.readSubscriptions(ctx, tx) }},
+		{"reading the pipeline's indexes", func() error { return p.readIndexes(ctx, tx) }},
+	}
+	for _, s := range steps {
+		if err := s.do(); err != nil {
+			return fmt.Errorf("%s: %w", s.doing, err)
+		}
+	}
+	return nil
+}
+
+// tryClientCheck finds out whether the server's platform can watch for a lost client.
+func (p *Pipeline) tryClientCheck(ctx context.Context, conn *pgx.Conn) error {
+	p.ClientCheck = true
+	_, err := conn.Exec(ctx, "begin; set local client_connection_check_interval = 500; rollback")
+	if pg.SQLState(err) == "" {
+		return err
+	}
+	p.ClientCheck = false
+	_, err = conn.Exec(ctx, "rollback")
+	return err
+}
+
+func (p *Pipeline) readServer(ctx context.Context, q pg.Querier) error {
 	var source string
-	err := conn.QueryRow(ctx, query("server")).Scan(&p.Server, &p.Database, &p.User, &p.Standby, &p.SearchPath, &source)
+	var frozen bool
+	err := q.QueryRow(ctx, query("server")).Scan(&p.Server, &p.Database, &p.User, &p.Standby, &p.SearchPath, &source, &frozen)
 	if err != nil {
 		return err
 	}
 	p.PathInDSN = source == "client"
-	// Managed platforms may withhold it; then the state directory's key does without.
-	err = conn.QueryRow(ctx, "select system_identifier::text from pg_control_system()").Scan(&p.SystemIdentifier)
-	if err != nil && pg.SQLState(err) == "" {
-		return err
-	}
-	p.ClientCheck = true
-	_, err = conn.Exec(ctx, "begin; set local client_connection_check_interval = 500; rollback")
-	if err != nil {
-		if pg.SQLState(err) == "" {
-			return err
-		}
-		p.ClientCheck = false
-		_, err = conn.Exec(ctx, "rollback")
+	if frozen && !p.Standby {
+		p.Frozen, err = pg.ReadFreeze(ctx, q)
 	}
 	return err
 }
 
-func (p *Pipeline) readOthers(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, "select datname::text from pg_database where datname <> current_database()")
+func (p *Pipeline) readOthers(ctx context.Context, q pg.Querier) error {
+	rows, err := q.Query(ctx, "select datname::text from pg_database where datname <> current_database()")
 	if err != nil {
 		return err
 	}
@@ -213,12 +233,24 @@ func (p *Pipeline) readOthers(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-func (p *Pipeline) readRelations(ctx context.Context, conn *pgx.Conn) (err error) {
-	if p.Relations, err = p.relations(ctx, conn, append(slices.Clone(tables), "task_usage_daily", "schema_migrations")); err != nil {
+// readIdentifier reads the cluster's identifier. Managed platforms may withhold it; then the state directory's key
+// does without.
+func (p *Pipeline) readIdentifier(ctx context.Context, conn *pgx.Conn) error {
+	err := pg.InTx(ctx, conn, p.Reads(), func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, "select system_identifier::text from pg_control_system()").Scan(&p.SystemIdentifier)
+	})
+	if pg.SQLState(err) != "" {
+		return nil
+	}
+	return err
+}
+
+func (p *Pipeline) readRelations(ctx context.Context, q pg.Querier) (err error) {
+	if p.Relations, err = p.relations(ctx, q, append(slices.Clone(tables), "task_usage_daily", "schema_migrations")); err != nil {
 		return err
 	}
 	p.Legacy = p.Relations["task_usage_daily"].Present()
-	rows, err := conn.Query(ctx, query("homes"), tables)
+	rows, err := q.Query(ctx, query("homes"), tables)
 	if err != nil {
 		return err
 	}
@@ -249,9 +281,9 @@ func (p *Pipeline) relations(ctx context.Context, q pg.Querier, names []string) 
 	return found, nil
 }
 
-func (p *Pipeline) readFunctions(ctx context.Context, conn *pgx.Conn, known Fingerprints) error {
+func (p *Pipeline) readFunctions(ctx context.Context, q pg.Querier, known Fingerprints) error {
 	names := []string{WindowFunction, TickFunction, PruneFunction, BucketFunction, LagFunction}
-	rows, err := conn.Query(ctx, query("functions"), names)
+	rows, err := q.Query(ctx, query("functions"), names)
 	if err != nil {
 		return err
 	}
@@ -271,8 +303,8 @@ func Fingerprint(source string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (p *Pipeline) readTriggers(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, query("triggers"))
+func (p *Pipeline) readTriggers(ctx context.Context, q pg.Querier) error {
+	rows, err := q.Query(ctx, query("triggers"))
 	if err != nil {
 		return err
 	}
@@ -280,11 +312,11 @@ func (p *Pipeline) readTriggers(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-func (p *Pipeline) readIndexes(ctx context.Context, conn *pgx.Conn) error {
-	if err := conn.QueryRow(ctx, query("constraints")).Scan(&p.UniqueHourly, &p.UniqueDirty, &p.UniqueUsage); err != nil {
+func (p *Pipeline) readIndexes(ctx context.Context, q pg.Querier) error {
+	if err := q.QueryRow(ctx, query("constraints")).Scan(&p.UniqueHourly, &p.UniqueDirty, &p.UniqueUsage); err != nil {
 		return err
 	}
-	rows, err := conn.Query(ctx, query("indexes"))
+	rows, err := q.Query(ctx, query("indexes"))
 	if err != nil {
 		return err
 	}
@@ -324,6 +356,18 @@ func (p *Pipeline) Check() error {
 		return err
 	}
 	return p.Refused()
+}
+
+// Writable returns nil where the server may accept writes of ours, and otherwise the problem that it
+// is a standby, or that somebody has switched them off. Target says which server it is.
+func (p *Pipeline) Writable(target string) error {
+	switch {
+	case p.Standby:
+		return pg.Unwritable(&pg.StandbyError{}, target)
+	case p.Frozen != nil:
+		return pg.Unwritable(&pg.FrozenError{Freeze: *p.Frozen}, target)
+	}
+	return nil
 }
 
 // Multica returns nil for a database that has Multica's pipeline in full, and

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
@@ -106,11 +108,11 @@ func (p *Pipeline) Recheck(ctx context.Context, q pg.Querier) error {
 
 // Explained returns a problem with a statement to type for the server's refusal
 // of a statement whose rows it would have filtered, and any other error as it is.
-func (p *Pipeline) Explained(ctx context.Context, q pg.Querier, err error) error {
+func (p *Pipeline) Explained(ctx context.Context, conn *pgx.Conn, err error) error {
 	if !pg.HidesRows(err) {
 		return err
 	}
-	refused, ok := errors.AsType[*Refusal](p.Recheck(ctx, q))
+	refused, ok := errors.AsType[*Refusal](pg.InTx(ctx, conn, p.Reads(), func(tx pgx.Tx) error { return p.Recheck(ctx, tx) }))
 	if !ok {
 		return err // it is over, or the database does not answer: the server's own words do
 	}

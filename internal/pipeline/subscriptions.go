@@ -19,8 +19,8 @@ type Subscription struct {
 	Enabled     bool
 }
 
-func (p *Pipeline) readSubscriptions(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, query("subscriptions"), tables)
+func (p *Pipeline) readSubscriptions(ctx context.Context, q pg.Querier) error {
+	rows, err := q.Query(ctx, query("subscriptions"), tables)
 	if err != nil {
 		return err
 	}

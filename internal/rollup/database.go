@@ -67,11 +67,13 @@ func conflicting(err error) bool {
 // isDuplicate says whether another inserted a row of the same key first.
 func isDuplicate(err error) bool { return pg.SQLState(err) == pg.StateUniqueViolation }
 
-// read runs fn in a read-only transaction, where a policy that would hide
-// rows is an error: what is planned by rows unseen would be lost.
+// read runs fn in a read-only transaction on the primary, where a policy that
+// would hide rows is an error: what is planned by rows unseen would be lost.
 func (d *database) read(ctx context.Context, fn func(pgx.Tx) error) error {
+	settings := d.pipe().Reads()
+	settings.Primary = true
 	return d.do(ctx, func(conn *pgx.Conn) error {
-		return pg.InTx(ctx, conn, d.pipe().Reads(), fn)
+		return pg.InTx(ctx, conn, settings, fn)
 	})
 }
 
@@ -117,8 +119,8 @@ func (d *database) locked(ctx context.Context, adjust func(pg.TxSettings) pg.TxS
 // holders names who holds lock 4246; "" where nobody does, or cannot be named.
 func (d *database) holders(ctx context.Context) string {
 	var names []string
-	err := d.do(ctx, func(conn *pgx.Conn) error {
-		sessions, err := pg.LockSessions(ctx, conn)
+	err := d.read(ctx, func(tx pgx.Tx) error {
+		sessions, err := pg.LockSessions(ctx, tx)
 		names = nil
 		for _, s := range sessions {
 			if s.Granted {

@@ -103,8 +103,8 @@ func (p *position) lookAhead(ctx context.Context) error {
 	}
 	rules := horizon.Rules{Since: p.mem.doubtFrom(p.rep.st.Watermark), Delay: p.opts.HorizonDelay, Hold: hold}
 	var open horizon.Snapshot
-	err := p.db.do(ctx, func(conn *pgx.Conn) (err error) {
-		open, err = horizon.Read(ctx, conn)
+	err := p.db.read(ctx, func(tx pgx.Tx) (err error) {
+		open, err = horizon.Read(ctx, tx)
 		return err
 	})
 	if err != nil {

@@ -21,7 +21,6 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
-	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
 	"github.com/multica-rollup/multica-rollup/internal/session"
@@ -130,10 +129,8 @@ func (w *Walker) Open(ctx context.Context) error {
 		return err
 	}
 	pipe := w.db.pipe()
-	if pipe.Standby {
-		return problem.New(problem.Unreachable,
-			"name the primary in the DSN, or all servers with target_session_attrs=read-write",
-			"%s is a read-only standby: the roll-up has to be written on the primary", w.db.connector.Target())
+	if err := pipe.Writable(w.db.connector.Target()); err != nil && (pipe.Standby || !w.opts.DryRun) {
+		return err
 	}
 	chosen, reason, err := engine.Choose(w.opts.Engine, pipe)
 	if err != nil {

@@ -33,7 +33,7 @@ func (t *throttler) wait(ctx context.Context) error {
 		return err
 	}
 	ask := func(step func(pg.Querier) error) error {
-		return t.db.do(ctx, func(conn *pgx.Conn) error { return step(conn) })
+		return t.db.read(ctx, func(tx pgx.Tx) error { return step(tx) })
 	}
 	return t.throttle.Wait(ctx, ask, t.rep.throttled)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
@@ -73,7 +74,7 @@ func (w *Walker) finish(ctx context.Context, err error) error {
 		st.Outcome = report.Interrupted
 		err = nil
 	default:
-		refused := pipeline.IsRefusal(err)
+		refused := pipeline.IsRefusal(err) || pg.MayNotWrite(err)
 		err = w.db.explain(err)
 		st.Outcome, st.Error = report.Failed, w.db.connector.Redact(err.Error())
 		if !refused { // which means that nothing is to be written, this neither

@@ -14,6 +14,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
+	"github.com/multica-rollup/multica-rollup/internal/problem"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup/engine"
 	"github.com/multica-rollup/multica-rollup/internal/scheduler"
@@ -110,6 +111,7 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 	if err := schedulers(ctx, conn, p, o, settings, s); err != nil {
 		return nil, o.Connector.Explain(err)
 	}
+	writable(s, p)
 	if r := p.Refusal(); r != nil {
 		s.Find(report.Critical, r.Hint(), r.Text)
 		if r.Blind() {
@@ -138,6 +140,9 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 		if s.Unproven, err = ReadUnproven(ctx, tx, &m); err != nil {
 			return err
 		}
+		if err = pg.LookAnew(ctx, tx); err != nil {
+			return err
+		}
 		working, err = Backfills(ctx, tx)
 		return err
 	})
@@ -147,6 +152,13 @@ func Gather(ctx context.Context, o Options) (*report.Status, error) {
 	remembered(s, store, m, place, len(working) > 0)
 	judge(s, unitsErr)
 	return s, nil
+}
+
+// writable finds what keeps every run from writing.
+func writable(s *report.Status, p *pipeline.Pipeline) {
+	if err := p.Writable(s.Target); err != nil {
+		s.Find(report.Critical, problem.HintOf(err), err.Error())
+	}
 }
 
 // describe notes what the database is and which engine a run would use.

@@ -106,9 +106,8 @@ func (v *Verifier) Engines(ctx context.Context) (*EngineReport, error) {
 }
 
 func (v *Verifier) bothEngines() (set, function engine.Engine, err error) {
-	if v.scan.pipe().Standby {
-		return nil, nil, problem.New(problem.Unreachable, "name the primary in the DSN, or all servers with target_session_attrs=read-write",
-			"%s is a read-only standby: the engines have to write to be compared", v.scan.connector.Target())
+	if err := v.scan.pipe().Writable(v.scan.connector.Target()); err != nil { // they write to be compared
+		return nil, nil, err
 	}
 	if len(v.scan.pipe().Obstacles) > 0 {
 		return nil, nil, problem.New(problem.Config, "nothing is wrong with that: run uses the database's own function here",

@@ -229,13 +229,13 @@ func (v *Verifier) remember(r *Report) {
 
 // repairable refuses a repair that could not be made, before anything is read.
 func (v *Verifier) repairable() error {
-	switch {
-	case !v.opts.Repair:
+	if !v.opts.Repair {
 		return nil
-	case v.scan.pipe().Standby:
-		return problem.New(problem.Unreachable, "name the primary in the DSN, or all servers with target_session_attrs=read-write",
-			"%s is a read-only standby: a repair has to be written on the primary", v.scan.connector.Target())
-	case !v.scan.pipe().UniqueDirty:
+	}
+	if err := v.scan.pipe().Writable(v.scan.connector.Target()); err != nil {
+		return err
+	}
+	if !v.scan.pipe().UniqueDirty {
 		return problem.New(problem.Config, v.scan.pipe().KeyStatement(pipeline.Dirty)+"; -- in psql, as its owner",
 			"the invalidation queue of database %q has no constraint uq_task_usage_hourly_dirty_key", v.scan.pipe().Database)
 	}
