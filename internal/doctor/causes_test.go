@@ -22,7 +22,7 @@ func TestEveryCauseIsNamedAloneAndMended(t *testing.T) {
 }
 
 func sharedCauses() []cause {
-	all := slices.Concat(hostCauses(), unitCauses(), schemaCauses(), sessionCauses(), dataCauses(), memoryCauses())
+	all := slices.Concat(hostCauses(), unitCauses(), schemaCauses(), sessionCauses(), dataCauses(), memoryCauses(), readOnlyCauses())
 	for i := range all {
 		if all[i].gen == "" {
 			all[i].gen = lab.Gen272

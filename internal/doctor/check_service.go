@@ -10,7 +10,7 @@ import (
 
 // exits explains the exit codes that a unit of ours can end with.
 var exits = map[int]string{
-	1: "the work failed", 64: "the command line is wrong", 69: "no database answered", 75: "another held lock 4246 all along",
+	1: "the work failed", 64: "the command line is wrong", 69: "no database answered", 75: "another held lock 4246 all along, or the database accepts no writes",
 	77: "a privilege was missing", 78: "the configuration is wrong, or the database is none of Multica's",
 	203: "the program could not be executed", 217: "the user multica-rollup does not exist", 226: "the sandbox could not be set up",
 	238: "the state directory could not be made", 243: "the configuration could not be handed over",
@@ -23,7 +23,7 @@ const systemdsExits = 200
 func serviceCheck() Check {
 	return Check{ID: "service", Title: "the service's last run was well",
 		ExplainedBy: []string{
-			"config", "reach", "pooler", "standby", "database", "privileges", "search-path", "pipeline", "constraint",
+			"config", "reach", "pooler", "standby", "read-only", "database", "privileges", "search-path", "pipeline", "constraint",
 			"timer", "last-error", "lock", "watermark-future",
 		},
 		Run: func(ctx context.Context, env *Env) Finding {

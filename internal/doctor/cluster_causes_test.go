@@ -61,6 +61,7 @@ func allClusterCauses() []clusterCauses {
 		}},
 		{name: "a standby", gen: lab.Gen272, causes: (*cluster).standbyCauses},
 		{name: "a logical subscriber", gen: lab.Gen272, settings: map[string]string{"wal_level": "logical"}, causes: (*cluster).subscriptionCauses},
+		{name: "a frozen server", gen: lab.Gen272, causes: (*cluster).frozenCauses},
 		{name: "a pooler", gen: lab.Gen272, prepare: behindPooler, causes: (*cluster).poolerCauses},
 		{name: "another clock", gen: lab.Gen272, prepare: (*cluster).underClock, causes: (*cluster).clockCauses},
 		{name: "hours that pass", gen: lab.Gen272, prepare: (*cluster).underClock, causes: (*cluster).debtCauses},

@@ -84,7 +84,7 @@ func (p *patient) carryOut(f doctor.Finding, mend func(*patient)) {
 	switch {
 	case mend != nil:
 		mend(p)
-	case fix.SQL != "":
+	case fix.SQL != "", strings.HasPrefix(fix.Command, "psql "):
 		p.psql(fix.String())
 	case fix.Setting != "":
 		key, value, _ := strings.Cut(fix.Setting, " = ")
