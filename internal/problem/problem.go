@@ -16,7 +16,7 @@ const (
 	Failed      Kind = iota // 1: the work failed
 	Usage                   // 64: the command line is wrong (EX_USAGE)
 	Unreachable             // 69: no database answers (EX_UNAVAILABLE)
-	TryAgain                // 75: another holds the lock all along (EX_TEMPFAIL)
+	TryAgain                // 75: another holds the lock all along, or writing is switched off (EX_TEMPFAIL)
 	Permission              // 77: the role or the user may not do this (EX_NOPERM)
 	Config                  // 78: configuration, or not a Multica database (EX_CONFIG)
 )

@@ -129,7 +129,7 @@ func (w *Walker) Open(ctx context.Context) error {
 		return err
 	}
 	pipe := w.db.pipe()
-	if err := pipe.Writable(w.db.connector.Target()); err != nil && (pipe.Standby || !w.opts.DryRun) {
+	if err := pipe.Writable(w.db.connector.Target()); err != nil {
 		return err
 	}
 	chosen, reason, err := engine.Choose(w.opts.Engine, pipe)

@@ -46,6 +46,7 @@ need_group() {
       need_group image
       need mount mount # not in the smallest of roots
       need pgbouncer pgbouncer
+      need pgpool2 pgpool
       need prometheus promtool
       need faketime faketime # a clock that tests can set
       need_pg_cron
@@ -241,7 +242,7 @@ readonly apt='
   apt-get install -y --no-install-recommends "$@"
   for package in "$@"; do
     case $package in
-      pgbouncer | postgresql | postgresql-[0-9][0-9] | prometheus) systemctl disable --quiet "${package%-[0-9][0-9]}" || : ;; # nor at the next boot
+      pgbouncer | pgpool2 | postgresql | postgresql-[0-9][0-9] | prometheus) systemctl disable --quiet "${package%-[0-9][0-9]}" || : ;; # nor at the next boot
     esac
   done'
 
