@@ -47,7 +47,7 @@ Exit code 0: all is well. 1: a warning. 2: critical. 3: it could not be checked.
 
   critical  usage has waited for more than %s, or the watermark is at the epoch
             or in the future; the last run or the service failed; an invalidation
-            is older than %s
+            is older than %s; the server is a standby or accepts no writes
   warning   usage has waited for more than %s; an invalidation is older than %s;
             the timer is not started and nobody else schedules; lock 4246 is held
             for more than %s; migration 103 would refuse; a backfill was
