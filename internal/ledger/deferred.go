@@ -40,6 +40,8 @@ type Deferred struct {
 	// has ended, to the watermark: what others wrote meanwhile was rolled up into the keys of before,
 	// and its triggers, which ran earlier, have not seen it.
 	Moves bool `json:"moves,omitempty"`
+	// Ended says that it was seen to have ended, and that To is where the watermark was then.
+	Ended bool `json:"ended,omitempty"`
 }
 
 // SameCause says whether two deferred windows wait for the same transaction.
@@ -52,6 +54,9 @@ func (d Deferred) SameCause(o Deferred) bool {
 // open. One may have been prepared meanwhile under a name that tells nothing of
 // where it began, so d also waits for every transaction prepared after it began.
 func Due(d Deferred, open []Deferred) bool {
+	if d.Ended {
+		return true
+	}
 	for _, o := range open {
 		switch {
 		case o.SameCause(d), d.covers(o), o.Kind == HiddenWriter && d.hides(o.VirtualTransaction):
@@ -71,7 +76,7 @@ func FallenDue(deferred, open []Deferred, watermark time.Time) (due []Deferred) 
 		if !Due(d, open) {
 			continue
 		}
-		if d.Moves {
+		if d.Moves && !d.Ended {
 			d.To = instant.Later(d.To, watermark)
 		}
 		due = append(due, d)

@@ -47,11 +47,30 @@ func TestAWindowThatMayHaveMovedUsageReachesToTheWatermark(t *testing.T) {
 	for _, d := range due {
 		m.Widen(d, at(11, 0))
 	}
-	wide.Moves = false
+	wide.Ended = true
 	same(t, m.Deferred, []ledger.Deferred{reader, wide, open})
 
 	early := ledger.FallenDue([]ledger.Deferred{move}, nil, at(7, 0))
 	same(t, early, []ledger.Deferred{move}) // a watermark before it takes nothing away
+}
+
+// TestAnInterruptedSettlingStaysWithinTheHorizon: usage that others wrote beside a transaction that moves it is not
+// all there because that one has ended.
+func TestAnInterruptedSettlingStaysWithinTheHorizon(t *testing.T) {
+	m := ledger.Memory{Deferred: []ledger.Deferred{mover(2, at(9, 0), at(8, 0))}}
+	m.Widen(m.Deferred[0], at(11, 0))
+	// The next run comes to it: a transaction was prepared meanwhile, and the watermark went on.
+	due := ledger.FallenDue(m.Deferred, []ledger.Deferred{prepared("p", at(8, 0), at(11, 5))}, at(12, 0))
+	if len(due) != 1 || !due[0].To.Equal(at(11, 0)) {
+		t.Fatalf("due is %+v, want the window up to where the watermark was when its transaction ended", due)
+	}
+	end, whole := due[0].Until(at(10, 0), at(12, 0))
+	same(t, end, at(10, 0))
+	same(t, whole, false)
+	m.Settle(due[0], end)
+	rest := mover(2, at(9, 0), at(10, 0))
+	rest.To, rest.Ended = at(11, 0), true
+	same(t, m.Deferred, []ledger.Deferred{rest})
 }
 
 func TestUpToWhereAWindowIsRolledUpAgain(t *testing.T) {

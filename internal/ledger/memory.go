@@ -139,7 +139,7 @@ func (m *Memory) widenFor(d Deferred) bool {
 	for i := range m.Deferred {
 		o := &m.Deferred[i]
 		adjoins := o.Kind == Gap && d.Kind == Gap && !d.From.After(o.To) && !o.From.After(d.To)
-		if !adjoins && !o.SameCause(d) && !o.covers(d) {
+		if !adjoins && (o.Ended || !o.SameCause(d) && !o.covers(d)) {
 			continue
 		}
 		o.From, o.To, o.Wrote = instant.Earlier(d.From, o.From), instant.Later(d.To, o.To), instant.Earlier(d.Wrote, o.Wrote)
@@ -153,8 +153,8 @@ func (m *Memory) widenFor(d Deferred) bool {
 func (m *Memory) Widen(d Deferred, watermark time.Time) {
 	for i := range m.Deferred {
 		o := &m.Deferred[i]
-		if o.Moves && o.SameCause(d) {
-			o.Moves, o.To = false, instant.Later(watermark, o.To)
+		if o.Moves && !o.Ended && o.SameCause(d) {
+			o.Ended, o.To = true, instant.Later(watermark, o.To)
 		}
 	}
 }

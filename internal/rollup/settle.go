@@ -25,7 +25,7 @@ func (w *walk) settle(ctx context.Context, b budget, h horizon.Horizon) (bool, e
 	}
 	due := ledger.FallenDue(remembered.Deferred, h.Open, w.rep.st.Watermark)
 	for _, d := range due {
-		if d.Moves {
+		if d.Moves && !d.Ended {
 			if err := w.mem.change(func(m *ledger.Memory) { m.Widen(d, w.rep.st.Watermark) }); err != nil {
 				return false, err
 			}
