@@ -2,6 +2,7 @@ package horizon
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/multica-rollup/multica-rollup/internal/instant"
@@ -33,8 +34,8 @@ type Horizon struct {
 	Open []ledger.Deferred
 	// Hidden counts the sessions whose transactions our role may not see.
 	Hidden int
-	// HiddenWriters are those among them that write to the source tables.
-	HiddenWriters int
+	// Untracked counts the open transactions that nobody can date, since their sessions have track_activities off.
+	Untracked int
 	// Moving says that a transaction may move usage to other keys, and that nothing is rolled up beside it.
 	Moving bool
 }
@@ -52,28 +53,38 @@ type verdict struct {
 // and rules always give the same horizon.
 func Decide(s Snapshot, r Rules) Horizon {
 	h := Horizon{Now: s.Now, At: storable(s.Now.Add(-r.Delay))}
-	hidden, movers := map[int32]bool{}, map[int32]bool{}
-	for _, w := range s.Writers {
-		movers[w.PID] = movers[w.PID] || w.Moves
+	open := map[int32]Transaction{}
+	for _, tx := range s.Open {
+		open[tx.PID] = tx
 	}
+	old := h.At
 	for _, t := range s.Sessions {
-		if t.Hidden {
-			hidden[t.PID] = true
-			continue
+		tx, isOpen := open[t.PID]
+		if t.Unseen == HiddenFromRole {
+			h.Hidden++
 		}
-		h.add(r.session(t, movers[t.PID], s.Now))
+		switch {
+		case isOpen && t.Unseen == Seen:
+			h.add(r.session(t, tx, s.Now))
+		case isOpen:
+			if t.Unseen == Untracked {
+				h.Untracked++
+			}
+			h.add(r.unseen(t, tx, s))
+		case t.Unseen == Seen && t.Started.Before(old):
+			// It ended while it was looked at. Who began to move usage, or made its snapshot, just
+			// before that has not seen what it wrote: that is rolled up again by the next run.
+			t.Snapshot = false
+			h.add(r.session(t, Transaction{}, s.Now))
+		}
 	}
 	for _, p := range s.Prepared {
 		h.add(r.prepared(p, s.Now))
 	}
 	h.Moving = h.Moving && !h.At.After(r.Since)
-	h.Hidden = len(hidden)
-	for _, w := range s.Writers {
-		if hidden[w.PID] {
-			h.HiddenWriters++
-			h.add(r.hidden(w, s))
-		}
-	}
+	h.Deferred = slices.DeleteFunc(h.Deferred, func(d ledger.Deferred) bool {
+		return d.Kind == ledger.OpenTransaction && !d.Moves && !d.From.Before(h.At) // the watermark does not come to it
+	})
 	return h
 }
 
@@ -97,25 +108,48 @@ func (r Rules) holdsFor(age time.Duration) bool { return r.forever() || age <= r
 // session judges a transaction that is open in a session. Its rows carry the
 // instant of its beginning.
 //
-// Usage that others commit after the triggers of one that moves usage have run
-// is in no key that they queue. Beside one that is open for longer than the
-// commit lag that may be any usage: nothing newer than since is rolled up while
-// it is open, or all of it again when it has ended. Beside a shorter one it is
-// usage of a transaction that was itself open for so long. That is rare, and
-// short ones are always about: what is rolled up beside them is rolled up again.
-func (r Rules) session(t Session, moves bool, now time.Time) verdict {
+// Who holds no lock to write to a source table has written nothing to it, and
+// may never do so: the horizon passes it, and the instant of its beginning is
+// rolled up again when it has ended. One that writes is waited for, unless the
+// watermark has passed its beginning already: then waiting brings nothing.
+//
+// Usage that others commit after the triggers of one that moves usage have
+// looked is in no key that they queue. Beside one that is open for longer than
+// the commit lag that may be any usage: nothing newer than since is rolled up
+// while it is open, or all of it again when it has ended. Beside a shorter one
+// it is usage of a transaction that was itself open for so long. That is rare,
+// and short ones are always about: what is rolled up beside them is rolled up again.
+//
+// The triggers look with the transaction's snapshot: in READ COMMITTED that of
+// the moment, so who moves nothing yet has missed nothing. In REPEATABLE READ
+// it is that of its first statement, however late it moves usage; so whoever
+// held a snapshot when it was looked at, between statements or in one, which
+// may be either, is taken for one that moves usage. It need not be old: its
+// snapshot lacks what a transaction writes that began before the horizon and
+// commits a moment after the snapshot was made. That usage is rolled up into
+// the key of before, the triggers will not queue it, and the transaction it
+// came from has ended and is in no window. So a young one counts too, if it
+// is still there after the looks: what ends sooner has queued its keys before
+// anything is rolled up. One whose snapshot is made after the sessions were
+// read needs no window: what it lacks is written by a transaction that was
+// open then, is waited for or deferred itself, and is rolled up again beside
+// whoever moves usage by then (ledger.Again).
+func (r Rules) session(t Session, tx Transaction, now time.Time) verdict {
 	age := now.Sub(t.Started)
-	v := verdict{holds: r.holdsFor(age), back: t.Started, window: ledger.Deferred{
+	v := verdict{back: t.Started, window: ledger.Deferred{
 		Kind: ledger.OpenTransaction, From: t.Started, To: after(t.Started), Wrote: t.Started,
-		PID: t.PID, BackendStart: t.BackendStart, Started: t.Started, Moves: moves,
+		PID: t.PID, BackendStart: t.BackendStart, Started: t.Started, VirtualTransaction: tx.VirtualTransaction,
+		Moves:       tx.Moves || t.Snapshot,
 		Description: fmt.Sprintf("pid %d (%s), open since %s", t.PID, t.Who, instant.Stamp(t.Started)),
 	}}
-	v.deferred = moves || !v.holds
-	if moves {
+	waits := tx.Moves || tx.Writes && !t.Started.Before(r.Since)
+	v.holds = r.forever() || waits && r.holdsFor(age)
+	v.deferred = v.window.Moves || !v.holds
+	if v.window.Moves {
 		v.window.From = instant.Earlier(t.Started, r.Since)
-		if age > r.Delay || r.forever() {
-			v.back, v.moving = v.window.From, v.holds
-		}
+	}
+	if tx.Moves && (age > r.Delay || r.forever()) {
+		v.back, v.moving = v.window.From, v.holds
 	}
 	if !r.forever() { // one that moves usage may be followed by the next before it has ended
 		v.back = instant.Later(v.back, storable(now.Add(-r.Hold)))
@@ -138,15 +172,24 @@ func (r Rules) prepared(p Prepared, now time.Time) verdict {
 	return v
 }
 
-// hidden judges a writer whose start our role may not see. It is unknown, not
-// absent: what it may have begun within the hold before since is deferred.
-func (r Rules) hidden(w Writer, s Snapshot) verdict {
-	from := instant.Later(s.Postmaster, r.Since.Add(-max(r.Hold, 0)))
-	return verdict{deferred: true, window: ledger.Deferred{
-		Kind: ledger.HiddenWriter, From: from, To: s.Now, Wrote: from,
-		PID: w.PID, VirtualTransaction: w.VirtualTransaction, Moves: w.Moves,
-		Description: fmt.Sprintf("pid %d, whose start our role may not see", w.PID),
+// unseen judges a transaction whose start cannot be seen. It is unknown, not
+// absent, also where it has written nothing yet: what it may have begun within
+// the hold before since is deferred. Where nothing can be remembered it is waited for.
+func (r Rules) unseen(t Session, tx Transaction, s Snapshot) verdict {
+	from := instant.Later(instant.Later(s.Postmaster, t.BackendStart), r.Since.Add(-max(r.Hold, 0)))
+	v := verdict{deferred: true, holds: r.forever(), back: r.Since, window: ledger.Deferred{
+		Kind: ledger.HiddenTransaction, From: from, To: s.Now, Wrote: from,
+		PID: t.PID, VirtualTransaction: tx.VirtualTransaction, Moves: tx.Moves || t.Snapshot,
+		Description: fmt.Sprintf("pid %d, whose start our role may not see", t.PID),
 	}}
+	if t.Unseen == Untracked {
+		v.window.Description = fmt.Sprintf("pid %d (%s), which has track_activities off", t.PID, t.Who)
+	}
+	if v.window.Moves {
+		v.window.From = instant.Earlier(from, r.Since)
+	}
+	v.moving = v.holds && tx.Moves
+	return v
 }
 
 // storable cuts a time to what the database can store: a watermark that goes

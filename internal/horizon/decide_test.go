@@ -34,36 +34,55 @@ func clock(text string) time.Time {
 // fact is something that is open in the database, or a rule that a row changes.
 type fact func(*horizon.Snapshot, *horizon.Rules)
 
-// reads is a transaction that is open in a session and moves no usage.
-func reads(pid int32, since string) fact {
+// in is a session that is in a transaction, as far as pg_stat_activity knows; that may have ended since.
+func in(pid int32, since string) fact {
 	return func(s *horizon.Snapshot, _ *horizon.Rules) {
 		s.Sessions = append(s.Sessions, horizon.Session{PID: pid, BackendStart: clock("00:01"), Started: clock(since), Who: "psql of ann"})
 	}
 }
 
-// moves is one that writes to tasks or issues.
-func moves(pid int32, since string) fact {
-	return func(s *horizon.Snapshot, r *horizon.Rules) {
-		reads(pid, since)(s, r)
-		writer(pid, true)(s, r)
-	}
-}
-
-func writer(pid int32, moves bool) fact {
+// running is the transaction of a session.
+func running(pid int32, writes, moves bool) fact {
 	return func(s *horizon.Snapshot, _ *horizon.Rules) {
-		s.Writers = append(s.Writers, horizon.Writer{PID: pid, VirtualTransaction: fmt.Sprintf("%d/1", pid), Moves: moves})
+		s.Open = append(s.Open, horizon.Transaction{PID: pid, VirtualTransaction: fmt.Sprintf("%d/1", pid), Writes: writes, Moves: moves})
 	}
 }
 
-// hidden is a session that our role may not see, writes and rearranges what it does to the source tables.
+func both(facts ...fact) fact {
+	return func(s *horizon.Snapshot, r *horizon.Rules) {
+		for _, f := range facts {
+			f(s, r)
+		}
+	}
+}
+
+// snapshot has the session read last hold one.
+func snapshot(s *horizon.Snapshot, _ *horizon.Rules) { s.Sessions[len(s.Sessions)-1].Snapshot = true }
+
+// reads is an open transaction that has written nothing to the source tables, uses one that writes usage, moves one
+// that writes to tasks or issues. They are known to be READ COMMITTED; of one that holds a snapshot that is unknown.
+func reads(pid int32, since string) fact { return both(in(pid, since), running(pid, false, false)) }
+func uses(pid int32, since string) fact  { return both(in(pid, since), running(pid, true, false)) }
+func moves(pid int32, since string) fact { return both(in(pid, since), running(pid, true, true)) }
+func holding(f fact) fact                { return both(f, snapshot) }
+
+// hidden is a session that our role may not see, untracked one that has track_activities off.
 func hidden(pid int32) fact {
 	return func(s *horizon.Snapshot, _ *horizon.Rules) {
-		s.Sessions = append(s.Sessions, horizon.Session{PID: pid, Who: "session of bob", Hidden: true})
+		s.Sessions = append(s.Sessions, horizon.Session{PID: pid, Who: "session of bob", Unseen: horizon.HiddenFromRole})
 	}
 }
 
-func writes(pid int32) fact     { return writer(pid, false) }
-func rearranges(pid int32) fact { return writer(pid, true) }
+func untracked(pid int32, connected string) fact {
+	return func(s *horizon.Snapshot, _ *horizon.Rules) {
+		s.Sessions = append(s.Sessions, horizon.Session{PID: pid, BackendStart: clock(connected), Who: "app of bob", Unseen: horizon.Untracked})
+	}
+}
+
+// What a hidden session does: it is in a transaction, writes usage, or writes to tasks or issues.
+func idles(pid int32) fact      { return running(pid, false, false) }
+func writes(pid int32) fact     { return running(pid, true, false) }
+func rearranges(pid int32) fact { return running(pid, true, true) }
 
 func prepared(gid, when string) fact {
 	return func(s *horizon.Snapshot, _ *horizon.Rules) {
@@ -104,7 +123,7 @@ func short(windows []ledger.Deferred) string {
 		switch d.Kind {
 		case ledger.PreparedTransaction:
 			who = d.GID
-		case ledger.HiddenWriter:
+		case ledger.HiddenTransaction:
 			who = "hidden " + d.VirtualTransaction
 		}
 		instant := ""
@@ -136,18 +155,44 @@ func TestTheHorizon(t *testing.T) {
 		{"it is cut to what the database can store", given{lag(time.Nanosecond)}, "11:59:59.999999", "", "", false},
 		{"it may lie before the watermark", given{watermark("11:59")}, "11:55", "", "", false},
 
-		// Transactions in sessions, that move no usage.
-		{"a transaction younger than the commit lag changes nothing", given{reads(1, "11:56")}, "11:55", "", "", false},
+		// Transactions in sessions that have written nothing: the horizon passes them.
+		{"a reader younger than the commit lag changes nothing", given{reads(1, "11:56")}, "11:55", "", "", false},
 		{"one just as old as the commit lag changes nothing", given{reads(1, "11:55")}, "11:55", "", "", false},
-		{"an older one holds it back to its beginning", given{reads(1, "11:40")}, "11:40", "pid 1", "", false},
-		{"the oldest of several holds it back", given{reads(1, "11:40"), reads(2, "11:20"), reads(3, "11:30")}, "11:20", "pid 2", "", false},
-		{"of two just as old the first is named", given{reads(1, "11:40"), reads(2, "11:40")}, "11:40", "pid 1", "", false},
-		{"one as old as the hold is still waited for", given{reads(1, "11:00")}, "11:00", "pid 1", "", false},
-		{"one that outlived the hold is deferred", given{reads(1, "10:59")}, "11:55", "", "pid 1 10:59", false},
-		{"one that outlived the hold leaves the next to hold", given{reads(1, "10:59"), reads(2, "11:30")}, "11:30", "pid 2", "pid 1 10:59", false},
-		{"without a hold every one is deferred at once", given{hold(0), reads(1, "11:59"), reads(2, "11:40")}, "11:55", "", "pid 1 11:59, pid 2 11:40", false},
+		{"the instant of an older one is deferred at once", given{reads(1, "11:54")}, "11:55", "", "pid 1 11:54", false},
+		{"a dump of hours, too", given{reads(1, "03:00"), reads(2, "11:40")}, "11:55", "", "pid 1 03:00, pid 2 11:40", false},
+		{"one that began before the watermark has been passed and is deferred", given{watermark("11:50"), reads(1, "11:40")}, "11:55", "", "pid 1 11:40", false},
+		{"what a writer holds it back for is not passed", given{watermark("11:00"), reads(1, "11:40"), uses(2, "11:20")}, "11:20", "pid 2", "", false},
 		{"one that began after the clock was read changes nothing", given{hold(0), lag(0), reads(1, "12:01")}, "12:00", "", "", false},
-		{"where nothing can be remembered, it is held back for ever", given{hold(forever), reads(1, "03:00")}, "03:00", "pid 1", "", false},
+		{"where nothing can be remembered, it is held back for a reader for ever", given{hold(forever), reads(1, "03:00")}, "03:00", "pid 1", "", false},
+		{"where nothing can be remembered, a young reader changes nothing", given{hold(forever), reads(1, "11:59")}, "11:55", "", "", false},
+
+		// Transactions in sessions that write usage: they hold it back.
+		{"a writer younger than the commit lag changes nothing", given{uses(1, "11:56")}, "11:55", "", "", false},
+		{"one just as old as the commit lag changes nothing, either", given{uses(1, "11:55")}, "11:55", "", "", false},
+		{"an older one holds it back to its beginning", given{uses(1, "11:52")}, "11:52", "pid 1", "", false},
+		{"one as old as the watermark holds it back", given{uses(1, "11:50")}, "11:50", "pid 1", "", false},
+		{"for one that began before the watermark waiting brings nothing", given{uses(1, "11:40")}, "11:55", "", "pid 1 11:40", false},
+		{"the oldest of several holds it back", given{watermark("11:00"), uses(1, "11:40"), uses(2, "11:20"), uses(3, "11:30")}, "11:20", "pid 2", "", false},
+		{"of two just as old the first is named", given{watermark("11:00"), uses(1, "11:40"), uses(2, "11:40")}, "11:40", "pid 1", "", false},
+		{"one as old as the hold is still waited for", given{watermark("11:00"), uses(1, "11:00")}, "11:00", "pid 1", "", false},
+		{"one that outlived the hold is deferred", given{watermark("10:00"), uses(1, "10:59")}, "11:55", "", "pid 1 10:59", false},
+		{"one that outlived the hold leaves the next to hold", given{watermark("10:00"), uses(1, "10:59"), uses(2, "11:30")}, "11:30", "pid 2", "pid 1 10:59", false},
+		{"without a hold every one is deferred at once", given{hold(0), uses(1, "11:59"), uses(2, "11:54")}, "11:55", "", "pid 2 11:54", false},
+		{"where nothing can be remembered, it is held back for ever", given{hold(forever), uses(1, "03:00")}, "03:00", "pid 1", "", false},
+
+		// Those that ended while they were looked at.
+		{"one that ended is nothing", given{in(1, "11:56")}, "11:55", "", "", false},
+		{"with a snapshot that it held, too", given{holding(in(1, "11:56"))}, "11:55", "", "", false},
+		{"the instant of an old one that ended is deferred: others may not have seen what it wrote", given{in(1, "11:52")}, "11:55", "", "pid 1 11:52", false},
+		{"and no more than that", given{holding(in(1, "11:52"))}, "11:55", "", "pid 1 11:52", false},
+
+		// Those that may not be READ COMMITTED.
+		{"a young one that holds a snapshot is taken for one that moves usage", given{holding(reads(1, "11:57"))}, "11:55", "", "pid 1 11:50–11:57 moves", false},
+		{"so is an old one, and is not waited for", given{holding(reads(1, "11:52"))}, "11:55", "", "pid 1 11:50–11:52 moves", false},
+		{"so is a dump", given{holding(reads(1, "03:00"))}, "11:55", "", "pid 1 03:00 moves", false},
+		{"of one that writes usage, too, what is rolled up beside it is rolled up again", given{holding(uses(1, "11:52"))}, "11:52", "pid 1", "pid 1 11:50–11:52 moves", false},
+		{"one that does move usage is waited for as any", given{holding(moves(1, "11:52"))}, "11:50", "pid 1", "pid 1 11:50–11:52 moves", true},
+		{"where nothing can be remembered, it is held back as for a reader", given{hold(forever), holding(reads(1, "11:52"))}, "11:52", "pid 1", "pid 1 11:50–11:52 moves", false},
 
 		// Transactions that may move usage to other keys.
 		{"a young one that moves usage does not hold it back, but all since the watermark is rolled up again", given{moves(1, "11:57")}, "11:55", "", "pid 1 11:50–11:57 moves", false},
@@ -163,10 +208,9 @@ func TestTheHorizon(t *testing.T) {
 		{"without a hold it is deferred and usage is rolled up beside it", given{hold(0), moves(1, "11:40")}, "11:55", "", "pid 1 11:40 moves", false},
 		{"where nothing can be remembered, a young one holds it back too", given{hold(forever), moves(1, "11:59")}, "11:50", "pid 1", "pid 1 11:50–11:59 moves", true},
 		{"where nothing can be remembered, an old one holds it back for ever", given{hold(forever), moves(1, "03:00")}, "03:00", "pid 1", "pid 1 03:00 moves", true},
-		{"a session that only writes usage moves none", given{reads(1, "11:40"), writes(1)}, "11:40", "pid 1", "", false},
 		{"a writer in no session that was read began later, and changes nothing", given{reads(1, "11:58"), rearranges(9)}, "11:55", "", "", false},
-		{"a reader and a mover each have their say", given{reads(1, "11:30"), moves(2, "11:52")}, "11:30", "pid 1", "pid 2 11:50–11:52 moves", true},
-		{"a reader that holds it before the watermark beside a young mover moves nothing", given{reads(1, "11:30"), moves(2, "11:58")}, "11:30", "pid 1", "pid 2 11:50–11:58 moves", false},
+		{"a writer and a mover each have their say", given{watermark("11:00"), uses(1, "11:30"), moves(2, "11:52")}, "11:00", "pid 2", "pid 2 11:00–11:52 moves", true},
+		{"a writer that holds it back beside a young mover moves nothing", given{uses(1, "11:52"), moves(2, "11:58")}, "11:52", "pid 1", "pid 2 11:50–11:58 moves", false},
 
 		// Prepared transactions: when they began is not known.
 		{"a prepared one may hold anything since the watermark", given{prepared("two", "11:58")}, "11:50", `prepared transaction "two"`, "two 11:50–11:58 moves", true},
@@ -178,17 +222,26 @@ func TestTheHorizon(t *testing.T) {
 		{"without a hold a prepared one is deferred at once", given{hold(0), prepared("two", "11:58")}, "11:55", "", "two 11:50–11:58 moves", false},
 		{"where nothing can be remembered, a prepared one holds the watermark for ever", given{hold(forever), prepared("two", "03:00")}, "11:50", `prepared transaction "two"`, "", true},
 		{"a prepared one does not hold where the watermark is ahead already", given{watermark("11:59"), prepared("two", "11:58")}, "11:55", "", "two 11:59–11:58 moves", true},
-		{"a session that is older than a prepared one holds further back", given{reads(1, "11:20"), prepared("two", "11:58")}, "11:20", "pid 1", "two 11:50–11:58 moves", true},
+		{"a session that is older than a prepared one holds further back", given{hold(forever), reads(1, "11:20"), prepared("two", "11:58")}, "11:20", "pid 1", "", true},
 
 		// Sessions that our role may not see.
-		{"a hidden session that writes nothing changes nothing", given{hidden(7)}, "11:55", "", "", false},
+		{"a hidden session without a transaction changes nothing", given{hidden(7)}, "11:55", "", "", false},
+		{"a hidden transaction that has written nothing may begin to", given{hidden(7), idles(7)}, "11:55", "", "hidden 7/1 10:50–12:00", false},
 		{"a hidden writer is deferred from the hold before the watermark", given{hidden(7), writes(7)}, "11:55", "", "hidden 7/1 10:50–12:00", false},
 		{"a hidden writer may move usage", given{hidden(7), rearranges(7)}, "11:55", "", "hidden 7/1 10:50–12:00 moves", false},
-		{"no hidden writer began before the server", given{started("11:30"), hidden(7), writes(7)}, "11:55", "", "hidden 7/1 11:30–12:00", false},
-		{"without a hold a hidden writer is deferred from the watermark", given{hold(0), hidden(7), writes(7)}, "11:55", "", "hidden 7/1 11:50–12:00", false},
-		{"a hidden writer does not hold it back, even where nothing can be remembered", given{hold(forever), hidden(7), writes(7)}, "11:55", "", "hidden 7/1 11:50–12:00", false},
+		{"a hidden one that holds a snapshot may, too", given{holding(hidden(7)), idles(7)}, "11:55", "", "hidden 7/1 10:50–12:00 moves", false},
+		{"no hidden one began before the server", given{started("11:30"), hidden(7), writes(7)}, "11:55", "", "hidden 7/1 11:30–12:00", false},
+		{"but what was rolled up beside one that moves usage may be older", given{started("11:52"), hidden(7), rearranges(7)}, "11:55", "", "hidden 7/1 11:50–12:00 moves", false},
+		{"without a hold a hidden one is deferred from the watermark", given{hold(0), hidden(7), writes(7)}, "11:55", "", "hidden 7/1 11:50–12:00", false},
+		{"where nothing can be remembered, nothing after the watermark is rolled up beside it", given{hold(forever), hidden(7), idles(7)}, "11:50", "pid 7", "hidden 7/1 11:50–12:00", false},
+		{"nor, there, beside one that moves usage", given{hold(forever), hidden(7), rearranges(7)}, "11:50", "pid 7", "hidden 7/1 11:50–12:00 moves", true},
+
+		// Sessions that nobody can date.
+		{"a transaction of a session that tracks nothing is as good as hidden", given{untracked(7, "03:00"), idles(7)}, "11:55", "", "hidden 7/1 10:50–12:00", false},
+		{"it did not begin before its session", given{untracked(7, "11:52"), writes(7)}, "11:55", "", "hidden 7/1 11:52–12:00", false},
+		{"without a transaction it changes nothing", given{untracked(7, "03:00")}, "11:55", "", "", false},
 		{"all together: the furthest holds, and each is deferred", given{reads(1, "10:00"), moves(2, "11:45"), hidden(7), writes(7), prepared("two", "11:58")},
-			"11:45", "pid 2", "pid 1 10:00, pid 2 11:45 moves, two 11:50–11:58 moves, hidden 7/1 10:50–12:00", true},
+			"11:45", "pid 2", "pid 1 10:00, pid 2 11:45 moves, hidden 7/1 10:50–12:00, two 11:50–11:58 moves", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, h := c.given.decide()
@@ -204,17 +257,20 @@ func TestTheHorizon(t *testing.T) {
 			if h.Moving != c.moving {
 				t.Errorf("usage may be moving: %t, want %t", h.Moving, c.moving)
 			}
-			if want := len(s.Sessions) - h.Hidden + len(s.Prepared) + h.HiddenWriters; len(h.Open) != want {
-				t.Errorf("%d transactions are open, want %d: %s", len(h.Open), want, short(h.Open))
+			for _, tx := range s.Open {
+				isOpen := func(d ledger.Deferred) bool { return d.VirtualTransaction == tx.VirtualTransaction }
+				if tx.PID != 9 && !slices.ContainsFunc(h.Open, isOpen) {
+					t.Errorf("pid %d is not among those open: %s", tx.PID, short(h.Open))
+				}
 			}
 		})
 	}
 }
 
-func TestHiddenSessionsAndTheWritersAmongThemAreCounted(t *testing.T) {
-	_, h := given{hidden(7), hidden(8), hidden(9), writes(8), reads(1, "11:58"), writes(1)}.decide()
-	if h.Hidden != 3 || h.HiddenWriters != 1 || len(h.Open) != 2 {
-		t.Errorf("%d hidden, %d of them write, open: %s; want 3, 1 and two", h.Hidden, h.HiddenWriters, short(h.Open))
+func TestSessionsThatCannotBeSeenAreCounted(t *testing.T) {
+	_, h := given{hidden(7), hidden(8), hidden(9), writes(8), reads(1, "11:58"), untracked(5, "03:00"), idles(5), untracked(6, "03:00")}.decide()
+	if h.Hidden != 3 || h.Untracked != 1 || len(h.Open) != 3 {
+		t.Errorf("%d hidden, %d untracked, open: %s; want 3, 1 and three", h.Hidden, h.Untracked, short(h.Open))
 	}
 }
 
@@ -225,10 +281,10 @@ func TestNothingOpenIsPassedUnlessItsWindowIsDeferred(t *testing.T) {
 		some := func() string { return noon.Add(-time.Duration(random.IntN(180)) * time.Minute).Format("15:04") }
 		g := given{watermark(some()), hold([]time.Duration{forever, 0, 20 * time.Minute, time.Hour}[random.IntN(4)])}
 		for pid := range int32(random.IntN(5)) {
-			g = append(g, []fact{reads(pid, some()), moves(pid, some()), prepared(fmt.Sprint(pid), some()), hidden(pid)}[random.IntN(4)])
-			if random.IntN(2) == 0 {
-				g = append(g, writer(pid, random.IntN(2) == 0))
-			}
+			g = append(g, []fact{
+				reads(pid, some()), uses(pid, some()), moves(pid, some()), in(pid, some()), prepared(fmt.Sprint(pid), some()),
+				both(hidden(pid), idles(pid)), both(untracked(pid, some()), rearranges(pid)), holding(uses(pid, some())), holding(reads(pid, some())),
+			}[random.IntN(9)])
 		}
 		_, h := g.decide()
 		for _, o := range h.Open {
@@ -248,19 +304,23 @@ func TestNothingOpenIsPassedUnlessItsWindowIsDeferred(t *testing.T) {
 
 // TestAWindowSaysWhatItWaitsFor: the next run recognises the transaction by it.
 func TestAWindowSaysWhatItWaitsFor(t *testing.T) {
-	_, h := given{moves(1, "11:52"), hidden(7), writes(7), prepared("two", "11:58")}.decide()
+	_, h := given{moves(1, "11:52"), hidden(7), writes(7), untracked(8, "11:00"), idles(8), prepared("two", "11:58")}.decide()
 	want := []ledger.Deferred{
 		{
 			Kind: ledger.OpenTransaction, From: clock("11:50"), To: clock("11:52").Add(time.Microsecond), Wrote: clock("11:52"), Moves: true,
-			PID: 1, BackendStart: clock("00:01"), Started: clock("11:52"), Description: "pid 1 (psql of ann), open since 2026-05-01T11:52:00Z",
+			PID: 1, BackendStart: clock("00:01"), Started: clock("11:52"), VirtualTransaction: "1/1", Description: "pid 1 (psql of ann), open since 2026-05-01T11:52:00Z",
+		},
+		{
+			Kind: ledger.HiddenTransaction, From: clock("10:50"), To: noon, Wrote: clock("10:50"),
+			PID: 7, VirtualTransaction: "7/1", Description: "pid 7, whose start our role may not see",
+		},
+		{
+			Kind: ledger.HiddenTransaction, From: clock("11:00"), To: noon, Wrote: clock("11:00"),
+			PID: 8, VirtualTransaction: "8/1", Description: "pid 8 (app of bob), which has track_activities off",
 		},
 		{
 			Kind: ledger.PreparedTransaction, From: clock("11:50"), To: clock("11:58").Add(time.Microsecond), Wrote: clock("11:50"), Moves: true,
 			GID: "two", Started: clock("11:58"), Description: `prepared transaction "two" of ann, since 2026-05-01T11:58:00Z`,
-		},
-		{
-			Kind: ledger.HiddenWriter, From: clock("10:50"), To: noon, Wrote: clock("10:50"),
-			PID: 7, VirtualTransaction: "7/1", Description: "pid 7, whose start our role may not see",
 		},
 	}
 	for name, got := range map[string][]ledger.Deferred{"deferred": h.Deferred, "open": h.Open} {

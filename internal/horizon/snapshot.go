@@ -25,27 +25,40 @@ var statements = sqltext.Embedded(sqlFiles)
 
 // Snapshot is what was open in the database, read part by part in the order of the fields.
 type Snapshot struct {
-	Now        time.Time // the database's clock
-	Postmaster time.Time // start of its server: no transaction in a session is older
-	Sessions   []Session // client sessions in a transaction, ours left out, and all that are hidden
-	Writers    []Writer  // lasting writers to the source tables; not read where there are no sessions
+	Now        time.Time     // the database's clock
+	Postmaster time.Time     // start of its server: no transaction in a session is older
+	Sessions   []Session     // client sessions that are in a transaction or may be, ours left out
+	Open       []Transaction // those of these sessions that did not end while they were looked at
 	Prepared   []Prepared
 }
 
-// Session is a client session with an open transaction, or a hidden one, which may have one.
+// Session is a client session with an open transaction, or one that may have one.
 type Session struct {
 	PID          int32
 	BackendStart time.Time // zero where it is hidden
-	Started      time.Time // of the transaction; zero where it is hidden
+	Started      time.Time // of the transaction; zero where it is unseen
 	Who          string    // application and role
-	Hidden       bool      // our role may not see what it does
+	Unseen       Unseen
+	// Snapshot says that it held one. Between the statements of a READ COMMITTED transaction it holds none.
+	Snapshot bool
 }
 
-// Writer is a transaction in a session that holds a lock to write to one of the source tables.
-type Writer struct {
+// Unseen says why the start of a session's transaction, should it have one, cannot be seen.
+type Unseen string
+
+// The reasons.
+const (
+	Seen           Unseen = ""
+	HiddenFromRole Unseen = "hidden"    // our role may not see what it does
+	Untracked      Unseen = "untracked" // it has track_activities off, or had when the transaction began
+)
+
+// Transaction is what the locks tell of an open transaction.
+type Transaction struct {
 	PID                int32
 	VirtualTransaction string
-	Moves              bool // it writes to tasks or issues, by which it may move usage to other keys
+	Writes             bool // it holds a lock to write to one of the source tables
+	Moves              bool // to tasks or issues, by which it may move usage to other keys
 }
 
 // Prepared is a prepared transaction. When it began is not recorded.
@@ -55,13 +68,12 @@ type Prepared struct {
 	Owner    string
 }
 
-// Read looks at the database in statements of their own, each with a snapshot
-// of its own, so in a READ COMMITTED transaction, and in an order that leaves
-// no gap. The clock, whose statement has activity looked at anew, comes first, so that what starts later is later. Writers
-// come after sessions: who begins to write later than that sees in its triggers
-// all that was committed, and so all before the horizon. Prepared transactions
-// come last: one that is being prepared, hidden or not, is in what was read
-// before or in these.
+// Read looks at the database in statements that each have a snapshot of their own, so in a READ COMMITTED transaction, and
+// in an order that leaves no gap. The clock, whose statement has activity looked at anew, comes first, so that what starts
+// later is later. Locks come after sessions: who
+// begins to write later than that sees in its triggers all that was committed,
+// and so all before the horizon. Prepared transactions come last: one that is
+// being prepared, hidden or not, is in what was read before or in these.
 func Read(ctx context.Context, q pg.Querier) (s Snapshot, err error) {
 	if err = q.QueryRow(ctx, statements.Text("clock", nil)).Scan(&s.Now, &s.Postmaster, nil); err != nil {
 		return s, fmt.Errorf("reading the database's clock: %w", err)
@@ -70,7 +82,7 @@ func Read(ctx context.Context, q pg.Querier) (s Snapshot, err error) {
 		return s, fmt.Errorf("reading open transactions: %w", err)
 	}
 	if len(s.Sessions) > 0 {
-		if s.Writers, err = readLastingWriters(ctx, q, s.concerns); err != nil {
+		if s.Open, err = readLasting(ctx, q, s.Sessions); err != nil {
 			return s, fmt.Errorf("reading who writes to the source tables: %w", err)
 		}
 	}
@@ -80,21 +92,10 @@ func Read(ctx context.Context, q pg.Querier) (s Snapshot, err error) {
 	return s, nil
 }
 
-// concerns says whether a writer makes a difference: it is hidden, or may move
-// usage. Who is in no session that was read began after the clock was.
-func (s *Snapshot) concerns(w Writer) bool {
-	for _, t := range s.Sessions {
-		if t.PID == w.PID {
-			return t.Hidden || w.Moves
-		}
-	}
-	return false
-}
-
 func readSessions(ctx context.Context, q pg.Querier) ([]Session, error) {
 	return collect(ctx, q, "activity", func(r pgx.CollectableRow) (s Session, err error) {
 		var backendStart, started *time.Time
-		err = r.Scan(&s.PID, &backendStart, &started, &s.Who, &s.Hidden)
+		err = r.Scan(&s.PID, &backendStart, &started, &s.Who, &s.Unseen, &s.Snapshot)
 		s.BackendStart, s.Started = orZero(backendStart), orZero(started)
 		return s, err
 	})
@@ -106,15 +107,23 @@ func readPrepared(ctx context.Context, q pg.Querier) ([]Prepared, error) {
 	})
 }
 
-// A writer is looked at so many times within the patience that it is given to
-// end by itself: the transactions of a busy application are over in milliseconds.
+// A transaction is looked at so many times within the patience that it is given to
+// end by itself: those of a busy application are over in milliseconds.
 const (
 	patience = 300 * time.Millisecond
 	looks    = 4
 )
 
-// readLastingWriters returns those writers of concern that are there each time.
-func readLastingWriters(ctx context.Context, q pg.Querier, concerns func(Writer) bool) (lasting []Writer, err error) {
+// readLasting returns the open transactions of sessions, those that end while
+// they are looked at left out: all that they wrote and queued is there when the
+// next slice is rolled up. It looks once, and again while one of those is left
+// that would leave a window whatever its age.
+func readLasting(ctx context.Context, q pg.Querier, sessions []Session) (lasting []Transaction, err error) {
+	pids, doubtful := make([]int32, 0, len(sessions)), map[int32]bool{}
+	for _, t := range sessions {
+		pids = append(pids, t.PID)
+		doubtful[t.PID] = t.Unseen != Seen || t.Snapshot
+	}
 	var before map[string]bool // their virtual transactions; nil at the first look
 	for look := range looks {
 		if look > 0 {
@@ -122,30 +131,31 @@ func readLastingWriters(ctx context.Context, q pg.Querier, concerns func(Writer)
 				return nil, err
 			}
 		}
-		now, err := collect(ctx, q, "writers", func(r pgx.CollectableRow) (w Writer, err error) {
-			return w, r.Scan(&w.PID, &w.VirtualTransaction, &w.Moves)
-		})
+		now, err := collect(ctx, q, "transactions", func(r pgx.CollectableRow) (tx Transaction, err error) {
+			return tx, r.Scan(&tx.PID, &tx.VirtualTransaction, &tx.Writes, &tx.Moves)
+		}, pids)
 		if err != nil {
 			return nil, err
 		}
 		lasting = nil
-		still := map[string]bool{}
-		for _, w := range now {
-			if concerns(w) && (before == nil || before[w.VirtualTransaction]) {
-				lasting = append(lasting, w)
-				still[w.VirtualTransaction] = true
+		still, again := map[string]bool{}, false
+		for _, tx := range now {
+			if before == nil || before[tx.VirtualTransaction] {
+				lasting = append(lasting, tx)
+				still[tx.VirtualTransaction] = true
+				again = again || tx.Moves || doubtful[tx.PID]
 			}
 		}
-		if before = still; len(lasting) == 0 {
+		if before = still; !again {
 			break
 		}
 	}
 	return lasting, nil
 }
 
-// collect returns the rows of a statement without arguments.
-func collect[T any](ctx context.Context, q pg.Querier, name string, scan pgx.RowToFunc[T]) ([]T, error) {
-	rows, err := q.Query(ctx, statements.Text(name, nil))
+// collect returns the rows of a statement.
+func collect[T any](ctx context.Context, q pg.Querier, name string, scan pgx.RowToFunc[T], args ...any) ([]T, error) {
+	rows, err := q.Query(ctx, statements.Text(name, nil), args...)
 	if err != nil {
 		return nil, err
 	}

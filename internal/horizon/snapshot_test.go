@@ -2,8 +2,10 @@ package horizon_test
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -99,7 +101,7 @@ func TestASnapshotHasWhatIsOpen(t *testing.T) {
 	sessions := map[int32]horizon.Session{}
 	for _, one := range s.Sessions {
 		sessions[one.PID] = one
-		if one.Hidden || one.Started.IsZero() || one.Started.After(s.Now) || one.BackendStart.IsZero() || one.Who == "" {
+		if one.Unseen != horizon.Seen || one.Snapshot || one.Started.IsZero() || one.Started.After(s.Now) || one.BackendStart.IsZero() || one.Who == "" {
 			t.Errorf("%+v, want one that is seen and began before %s", one, s.Now)
 		}
 	}
@@ -111,8 +113,8 @@ func TestASnapshotHasWhatIsOpen(t *testing.T) {
 	if len(sessions) != 3 {
 		t.Errorf("%d sessions, want 3: those in a transaction, and not the one that reads: %v", len(sessions), sessions)
 	}
-	if len(s.Writers) != 1 || s.Writers[0].PID != pid(mover) || !s.Writers[0].Moves || s.Writers[0].VirtualTransaction == "" {
-		t.Errorf("writers %+v, want pid %d alone, which may move usage", s.Writers, pid(mover))
+	if got, want := doings(s), (map[int32]string{pid(reader): "", pid(user): "writes", pid(mover): "writes moves"}); !maps.Equal(got, want) {
+		t.Errorf("open %v, want %v", got, want)
 	}
 	if len(s.Prepared) != 1 || s.Prepared[0].GID != "half" || s.Prepared[0].Prepared.After(s.Now) || s.Prepared[0].Owner == "" {
 		t.Errorf("prepared %+v, want half", s.Prepared)
@@ -123,22 +125,112 @@ func TestASnapshotHasWhatIsOpen(t *testing.T) {
 	exec(t, db.Conn, "rollback prepared 'half'")
 }
 
-func TestWritersThatAreHiddenAreReadWhateverTheyWrite(t *testing.T) {
+// doings is what the locks tell of each session.
+func doings(s horizon.Snapshot) map[int32]string {
+	doing := map[int32]string{}
+	for _, tx := range s.Open {
+		var words []string
+		if tx.Writes {
+			words = append(words, "writes")
+		}
+		if tx.Moves {
+			words = append(words, "moves")
+		}
+		doing[tx.PID] = strings.Join(words, " ")
+	}
+	return doing
+}
+
+func TestTransactionsThatAreHiddenAreReadWhateverTheyDo(t *testing.T) {
 	db := labtest.New(t, lab.Gen272)
 	conn := modest(t, db)
-	user, mover := open(t, db, use), open(t, db, move)
+	reader, user, mover := open(t, db), open(t, db, use), open(t, db, move)
 	s := read(t, conn)
-	moves := map[int32]bool{}
-	for _, w := range s.Writers {
-		moves[w.PID] = w.Moves
-	}
-	if m, ok := moves[pid(user)]; !ok || m || !moves[pid(mover)] || len(moves) != 2 {
-		t.Errorf("writers %+v, want pid %d, and pid %d which may move usage", s.Writers, pid(user), pid(mover))
+	if got, want := doings(s), (map[int32]string{pid(reader): "", pid(user): "writes", pid(mover): "writes moves"}); !maps.Equal(got, want) {
+		t.Errorf("open %v, want %v", got, want)
 	}
 	for _, one := range s.Sessions {
-		if !one.Hidden || !one.Started.IsZero() {
+		if one.Unseen != horizon.HiddenFromRole || !one.Started.IsZero() || one.Snapshot {
 			t.Errorf("%+v, want it hidden", one)
 		}
+	}
+}
+
+func TestATransactionOfASessionThatTracksNothingIsRead(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	idle := db.Connect(t)
+	exec(t, idle, "set track_activities = off")
+	off := open(t, db, "set track_activities = off", use)
+	on := open(t, db, "set track_activities = off", "select 1", "set track_activities = on", "select 1")
+	s := read(t, db.Connect(t))
+	for _, one := range s.Sessions {
+		if one.Unseen != horizon.Untracked || one.BackendStart.IsZero() || !one.Started.IsZero() {
+			t.Errorf("%+v, want it untracked", one)
+		}
+	}
+	if got, want := doings(s), (map[int32]string{pid(off): "writes", pid(on): ""}); !maps.Equal(got, want) {
+		t.Errorf("open %v, want %v, and not the session without a transaction", got, want)
+	}
+}
+
+// TestASnapshotThatIsKeptBetweenStatementsIsRead also for a role that may not see the session.
+func TestASnapshotThatIsKeptBetweenStatementsIsRead(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	committed := open(t, db, "select from issue", move)
+	none := open(t, db)
+	exec(t, none.Conn(), "rollback; begin isolation level repeatable read")
+	repeatable := open(t, db)
+	exec(t, repeatable.Conn(), "rollback; begin isolation level repeatable read; select from issue")
+	hidden := modest(t, db)
+	for _, conn := range []*pgx.Conn{db.Connect(t), hidden} {
+		for _, one := range read(t, conn).Sessions {
+			switch one.PID {
+			case pid(committed), pid(none), pid(repeatable):
+				if want := one.PID == pid(repeatable); one.Snapshot != want {
+					t.Errorf("%+v, want a snapshot: %t", one, want)
+				}
+			}
+		}
+	}
+}
+
+func TestAWriterToAPartitionIsRead(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	exec(t, db.Conn, "create table leaf () inherits (task_usage)")
+	leaf, other := open(t, db, "update leaf set updated_at = now() where false"), open(t, db, "update agent set name = name where false")
+	if got, want := doings(read(t, db.Connect(t))), (map[int32]string{pid(leaf): "writes", pid(other): ""}); !maps.Equal(got, want) {
+		t.Errorf("open %v, want %v", got, want)
+	}
+}
+
+// TestShortTransactionsOfABusyApplicationLeaveNoWindow has others end and begin between any two statements of the reading.
+func TestShortTransactionsOfABusyApplicationLeaveNoWindow(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		conn func(*testing.T, *labtest.DB) *pgx.Conn
+	}{
+		{"hidden", modest},
+		{"not hidden", func(t *testing.T, db *labtest.DB) *pgx.Conn { return db.Connect(t) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			db := labtest.New(t, lab.Gen272)
+			conn := c.conn(t, db)
+			var app []*pgx.Conn
+			for range 6 {
+				app = append(app, db.Connect(t))
+			}
+			work := func(int, string) {
+				for i, a := range app {
+					exec(t, a, "rollback; begin "+[]string{"", "isolation level repeatable read"}[i%2]+";"+[]string{use, move, "select from issue"}[i%3])
+				}
+			}
+			work(0, "")
+			s := read(t, &between{Conn: conn, happens: work})
+			h := horizon.Decide(s, horizon.Rules{Since: s.Now.Add(-time.Hour), Delay: 5 * time.Minute, Hold: time.Hour})
+			if len(s.Sessions) == 0 || len(h.Deferred) > 0 || h.Held != "" {
+				t.Errorf("of %d sessions are deferred %+v, held by %q", len(s.Sessions), h.Deferred, h.Held)
+			}
+		})
 	}
 }
 
@@ -164,9 +256,8 @@ func TestATransactionThatIsBeingPreparedIsSeen(t *testing.T) {
 				s := read(t, b)
 				statements = b.n
 				seen := len(s.Prepared) > 0
-				for _, w := range s.Writers {
-					seen = seen || w.PID == pid(tx)
-				}
+				_, stillOpen := doings(s)[pid(tx)]
+				seen = seen || stillOpen
 				if !seen {
 					t.Errorf("one that is prepared before statement %d of %d is nowhere in %+v", at, statements, s)
 				}
@@ -192,8 +283,24 @@ func TestAWriterThatEndsWithinThePatienceIsNone(t *testing.T) {
 			later = open(t, db, move)
 		}
 	}})
-	if looks < 2 || len(s.Writers) != 1 || s.Writers[0].PID != pid(lasting) {
-		t.Errorf("after %d looks writers %+v, want pid %d, not the brief %d or the later %d", looks, s.Writers, pid(lasting), pid(brief), pid(later))
+	if looks < 2 || len(s.Open) != 1 || s.Open[0].PID != pid(lasting) {
+		t.Errorf("after %d looks open %+v, want pid %d, not the brief %d or the later %d", looks, s.Open, pid(lasting), pid(brief), pid(later))
+	}
+}
+
+// TestWhereAllIsSeenOneLookIsEnough for those that are only waited for, or passed.
+func TestWhereAllIsSeenOneLookIsEnough(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	open(t, db)
+	open(t, db, use)
+	looks := 0
+	read(t, &between{Conn: db.Connect(t), happens: func(_ int, sql string) {
+		if strings.Contains(sql, "pg_locks") {
+			looks++
+		}
+	}})
+	if looks != 1 {
+		t.Errorf("%d looks at the locks, want one", looks)
 	}
 }
 

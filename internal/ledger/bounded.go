@@ -45,14 +45,16 @@ func (d Deferred) with(o Deferred) Deferred {
 	both := Deferred{
 		Kind: d.Kind, From: instant.Earlier(d.From, o.From), To: instant.Later(d.To, o.To), Moves: d.Moves || o.Moves,
 		Wrote: instant.Earlier(d.Wrote, o.Wrote), Started: instant.Later(d.Started, o.Started),
-		VirtualTransaction: joined(d.VirtualTransaction, o.VirtualTransaction),
+	}
+	if d.Kind == HiddenTransaction || d.Kind == OpenTransaction { // one that was seen may be hidden by now
+		both.VirtualTransaction = joined(d.VirtualTransaction, o.VirtualTransaction)
 	}
 	switch d.Kind {
 	case Gap:
 		both.Description = d.Description
 	case PreparedTransaction:
 		both.Description = "transactions prepared by " + instant.Stamp(both.Started)
-	case HiddenWriter:
+	case HiddenTransaction:
 		both.Description = "sessions whose start our role may not see, by " + instant.Stamp(both.To)
 	default:
 		both.Description = "transactions that began by " + instant.Stamp(both.Started)
@@ -63,7 +65,7 @@ func (d Deferred) with(o Deferred) Deferred {
 // Several says whether a window waits for all transactions of its kind that
 // began by Started, or for each of the listed hidden ones, and not for a single one.
 func (d Deferred) Several() bool {
-	return d.Kind == OpenTransaction && d.PID == 0 || d.Kind == PreparedTransaction && d.GID == "" || d.Kind == HiddenWriter && d.PID == 0
+	return d.Kind == OpenTransaction && d.PID == 0 || d.Kind == PreparedTransaction && d.GID == "" || d.Kind == HiddenTransaction && d.PID == 0
 }
 
 // covers says whether a window of several waits for o's transaction as it is.
@@ -71,7 +73,7 @@ func (d Deferred) covers(o Deferred) bool {
 	if !d.Several() || d.Kind != o.Kind {
 		return false
 	}
-	if d.Kind == HiddenWriter {
+	if d.Kind == HiddenTransaction {
 		return d.hides(o.VirtualTransaction)
 	}
 	return !o.Started.After(d.Started)

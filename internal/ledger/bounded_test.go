@@ -24,7 +24,7 @@ func some(kind Kind, n int) Deferred {
 		d.PID, d.Started, d.Wrote = int32(n+1), minute(n), minute(n)
 	case PreparedTransaction:
 		d.GID, d.Started, d.Wrote, d.Moves = fmt.Sprintf("gid %d", n), minute(n), minute(n-5), true
-	case HiddenWriter:
+	case HiddenTransaction:
 		d.PID, d.VirtualTransaction, d.Wrote = int32(n+1), fmt.Sprintf("%d/7", n), minute(n)
 	case Gap:
 		d.Description = "the watermark was moved by others"
@@ -49,11 +49,11 @@ func TestTheOldestWindowsBecomeOneOfEachKind(t *testing.T) {
 		{"prepared ones", []Deferred{some(PreparedTransaction, 1), some(PreparedTransaction, 2), some(PreparedTransaction, 3), some(PreparedTransaction, 4), some(PreparedTransaction, 5)},
 			[]Deferred{{Kind: PreparedTransaction, From: minute(1), To: minute(4), Wrote: minute(-4), Started: minute(3), Moves: true,
 				Description: "transactions prepared by 2026-05-01T00:03:00Z"}, some(PreparedTransaction, 4), some(PreparedTransaction, 5)}},
-		{"hidden ones are listed", []Deferred{some(HiddenWriter, 1), some(HiddenWriter, 2), some(HiddenWriter, 3), some(HiddenWriter, 4), some(HiddenWriter, 5)},
-			[]Deferred{{Kind: HiddenWriter, From: minute(1), To: minute(4), Wrote: minute(1), VirtualTransaction: "1/7 2/7 3/7",
-				Description: "sessions whose start our role may not see, by 2026-05-01T00:04:00Z"}, some(HiddenWriter, 4), some(HiddenWriter, 5)}},
-		{"one of a kind stays as it is", []Deferred{some(Gap, 1), some(HiddenWriter, 2), some(PreparedTransaction, 3), some(Gap, 4), some(Gap, 5)},
-			[]Deferred{some(Gap, 1), some(HiddenWriter, 2), some(PreparedTransaction, 3), some(Gap, 4), some(Gap, 5)}},
+		{"hidden ones are listed", []Deferred{some(HiddenTransaction, 1), some(HiddenTransaction, 2), some(HiddenTransaction, 3), some(HiddenTransaction, 4), some(HiddenTransaction, 5)},
+			[]Deferred{{Kind: HiddenTransaction, From: minute(1), To: minute(4), Wrote: minute(1), VirtualTransaction: "1/7 2/7 3/7",
+				Description: "sessions whose start our role may not see, by 2026-05-01T00:04:00Z"}, some(HiddenTransaction, 4), some(HiddenTransaction, 5)}},
+		{"one of a kind stays as it is", []Deferred{some(Gap, 1), some(HiddenTransaction, 2), some(PreparedTransaction, 3), some(Gap, 4), some(Gap, 5)},
+			[]Deferred{some(Gap, 1), some(HiddenTransaction, 2), some(PreparedTransaction, 3), some(Gap, 4), some(Gap, 5)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, bounded(c.have, 4)); diff != "" {
@@ -68,7 +68,7 @@ func TestTheOldestWindowsBecomeOneOfEachKind(t *testing.T) {
 func TestNothingIsLostWhereWindowsBecomeFewer(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		kinds := []Kind{OpenTransaction, PreparedTransaction, HiddenWriter, Gap}[rng.IntN(3):]
+		kinds := []Kind{OpenTransaction, PreparedTransaction, HiddenTransaction, Gap}[rng.IntN(3):]
 		var m Memory
 		var all []Deferred
 		for n := range MostDeferred + rng.IntN(3*MostDeferred) {
@@ -109,7 +109,7 @@ func TestWhatIsRememberedFitsItsFile(t *testing.T) {
 	var m Memory
 	nasty := strings.Repeat("\x01", 199) // each takes six bytes in JSON
 	for n := range 5000 {
-		for _, kind := range []Kind{OpenTransaction, PreparedTransaction, HiddenWriter} {
+		for _, kind := range []Kind{OpenTransaction, PreparedTransaction, HiddenTransaction} {
 			d := some(kind, n)
 			if kind == PreparedTransaction {
 				d.GID = fmt.Sprint(nasty[:190], n)

@@ -11,9 +11,9 @@ type Kind string
 
 // The kinds of deferred windows.
 const (
-	OpenTransaction     Kind = "open-transaction"     // a client transaction that outlived the horizon's hold
+	OpenTransaction     Kind = "open-transaction"     // a client transaction that the horizon was not held back for
 	PreparedTransaction Kind = "prepared-transaction" // the same, in pg_prepared_xacts
-	HiddenWriter        Kind = "hidden-writer"        // a writer whose start our role may not see
+	HiddenTransaction   Kind = "hidden-writer"        // one whose start cannot be seen
 	Gap                 Kind = "gap"                  // others moved the watermark without our seeing a roll-up
 )
 
@@ -33,7 +33,7 @@ type Deferred struct {
 	BackendStart       time.Time `json:"backend_start,omitzero"`
 	Started            time.Time `json:"started,omitzero"`              // xact_start, or prepared
 	GID                string    `json:"gid,omitempty"`                 // of a prepared transaction
-	VirtualTransaction string    `json:"virtual_transaction,omitempty"` // of a hidden writer, or of several
+	VirtualTransaction string    `json:"virtual_transaction,omitempty"` // of one in a session, or of several
 	Description        string    `json:"description,omitempty"`
 
 	// Moves says that the transaction may move usage to other keys. Then the window reaches, once it
@@ -44,10 +44,14 @@ type Deferred struct {
 	Ended bool `json:"ended,omitempty"`
 }
 
-// SameCause says whether two deferred windows wait for the same transaction.
+// SameCause says whether two deferred windows wait for the same transaction. What could be seen of it may
+// have changed meanwhile, its virtual transaction does not; files of earlier versions have none of those seen.
 func (d Deferred) SameCause(o Deferred) bool {
+	if d.VirtualTransaction != "" && o.VirtualTransaction != "" {
+		return d.VirtualTransaction == o.VirtualTransaction && d.PID == o.PID
+	}
 	return d.Kind == o.Kind && d.Kind != Gap && d.PID == o.PID && d.BackendStart.Equal(o.BackendStart) &&
-		d.Started.Equal(o.Started) && d.GID == o.GID && d.VirtualTransaction == o.VirtualTransaction
+		d.Started.Equal(o.Started) && d.GID == o.GID
 }
 
 // Due says whether what d waits for has ended, given the transactions that are
@@ -59,7 +63,7 @@ func Due(d Deferred, open []Deferred) bool {
 	}
 	for _, o := range open {
 		switch {
-		case o.SameCause(d), d.covers(o), o.Kind == HiddenWriter && d.hides(o.VirtualTransaction):
+		case o.SameCause(d), d.covers(o), o.Kind == HiddenTransaction && d.Several() && d.hides(o.VirtualTransaction):
 			return false
 		case o.Kind == PreparedTransaction && d.Kind != Gap && d.Kind != PreparedTransaction && !o.Started.Before(d.From):
 			return false

@@ -9,8 +9,7 @@ import (
 
 func TestAWindowIsDueWhenWhatItWaitsForHasEnded(t *testing.T) {
 	nine := session(1, at(9, 0))
-	wasHidden := nine
-	wasHidden.VirtualTransaction = "4/17"
+	isHidden := hidden("4/17", at(8, 30), at(9, 5))
 	for _, c := range []struct {
 		name string
 		d    ledger.Deferred
@@ -26,7 +25,11 @@ func TestAWindowIsDueWhenWhatItWaitsForHasEnded(t *testing.T) {
 		{"a prepared transaction is never prepared again", prepared("p", at(8, 0), at(9, 0)), []ledger.Deferred{prepared("q", at(8, 0), at(9, 5))}, true},
 		{"its hidden writer is there", hidden("4/17", at(8, 0), at(9, 0)), []ledger.Deferred{hidden("4/17", at(8, 30), at(9, 5))}, false},
 		{"another hidden writer is there", hidden("4/17", at(8, 0), at(9, 0)), []ledger.Deferred{hidden("4/18", at(8, 30), at(9, 5))}, true},
-		{"its transaction is hidden by now", wasHidden, []ledger.Deferred{hidden("4/17", at(8, 30), at(9, 5))}, false},
+		{"its transaction is hidden by now", virtual("4/17", session(7, at(9, 0))), []ledger.Deferred{isHidden}, false},
+		{"its transaction was hidden and is seen by now", isHidden, []ledger.Deferred{virtual("4/17", session(7, at(8, 30)))}, false},
+		{"its transaction was remembered without its virtual one", nine, []ledger.Deferred{virtual("1/17", nine)}, false},
+		{"its session is in another virtual transaction", virtual("1/16", nine), []ledger.Deferred{virtual("1/17", nine)}, true},
+		{"another session is in that virtual transaction since the server started anew", virtual("4/17", session(8, at(9, 0))), []ledger.Deferred{isHidden}, true},
 		{"a gap waits for nothing", gap(at(8, 0), at(9, 0)), []ledger.Deferred{nine, prepared("p", at(8, 0), at(9, 5))}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

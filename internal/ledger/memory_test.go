@@ -37,7 +37,18 @@ func prepared(gid string, from, when time.Time) ledger.Deferred {
 }
 
 func hidden(vxid string, from, now time.Time) ledger.Deferred {
-	return ledger.Deferred{Kind: ledger.HiddenWriter, From: from, To: now, Wrote: from, PID: 7, VirtualTransaction: vxid}
+	return ledger.Deferred{Kind: ledger.HiddenTransaction, From: from, To: now, Wrote: from, PID: 7, VirtualTransaction: vxid}
+}
+
+// virtual gives a session's window its virtual transaction.
+func virtual(vxid string, d ledger.Deferred) ledger.Deferred {
+	d.VirtualTransaction = vxid
+	return d
+}
+
+func ended(d ledger.Deferred) ledger.Deferred {
+	d.Ended = true
+	return d
 }
 
 func same(t *testing.T, got, want any) {
@@ -209,6 +220,12 @@ func TestWindowsAreDeferredOnce(t *testing.T) {
 		{"a later transaction of the same session is another",
 			[]ledger.Deferred{session(1, at(9, 0))}, []ledger.Deferred{session(1, at(9, 1))},
 			[]ledger.Deferred{session(1, at(9, 0)), session(1, at(9, 1))}, []ledger.Deferred{session(1, at(9, 1))}},
+		{"of a window that was widened when its transaction ended it is another",
+			[]ledger.Deferred{ended(mover(1, at(9, 0), at(8, 0)))}, []ledger.Deferred{session(1, at(9, 0))},
+			[]ledger.Deferred{ended(mover(1, at(9, 0), at(8, 0))), session(1, at(9, 0))}, []ledger.Deferred{session(1, at(9, 0))}},
+		{"a transaction that was hidden and is seen by now is the same",
+			[]ledger.Deferred{hidden("4/17", at(8, 0), at(9, 0))}, []ledger.Deferred{virtual("4/17", session(7, at(8, 30)))},
+			[]ledger.Deferred{hidden("4/17", at(8, 0), at(9, 0))}, nil},
 		{"an adjoining gap widens the gap",
 			[]ledger.Deferred{gap(at(9, 0), at(10, 0))}, []ledger.Deferred{gap(at(10, 0), at(11, 0))},
 			[]ledger.Deferred{gap(at(9, 0), at(11, 0))}, nil},

@@ -49,7 +49,7 @@ func (w *Walker) survey() *survey {
 // another all along is a problem of kind TryAgain.
 func (w *Walker) Backfill(ctx context.Context, plan *BackfillPlan, o BackfillOptions) error {
 	defer w.endWork()
-	p := &pass{plan: plan, asked: o, survey: w.survey(), walk: w.walk, horizon: w.at.horizon}
+	p := &pass{plan: plan, asked: o, survey: w.survey(), walk: w.walk, at: w.at}
 	passed, err := p.run(ctx)
 	switch {
 	case err != nil:
@@ -68,6 +68,9 @@ func (w *Walker) Backfill(ctx context.Context, plan *BackfillPlan, o BackfillOpt
 // deferred, the queue. Then the backfill is done and its checkpoint is forgotten.
 func (w *Walker) arrive(ctx context.Context) error {
 	if err := w.at.locate(ctx); err != nil {
+		return err
+	}
+	if err := w.at.deferPassed(w.rep.st.Watermark); err != nil {
 		return err
 	}
 	if _, err := w.walk.forward(ctx, budget{}, w.at); err != nil {

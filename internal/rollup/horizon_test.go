@@ -93,7 +93,7 @@ func writeUsage(t testing.TB, q interface {
 	}
 }
 
-func TestAnOpenTransactionHoldsTheHorizonBack(t *testing.T) {
+func TestAnOpenTransactionThatWritesHoldsTheHorizonBack(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
 			db := labtest.New(t, lab.Gen272)
@@ -101,6 +101,7 @@ func TestAnOpenTransactionHoldsTheHorizonBack(t *testing.T) {
 			tx, started := open(t, db)
 			a := newAgent(t, db, engine)
 			a.opts.HorizonDelay = time.Nanosecond
+			writeUsage(t, tx)
 			st := a.run()
 			if st.Outcome != report.Current || !st.Watermark.Equal(started) || st.Held == "" {
 				t.Fatalf("outcome %q, watermark %s, held %q; want current, %s and a reason", st.Outcome, st.Watermark, st.Held, started)
@@ -199,7 +200,7 @@ func TestWritersHiddenFromOurRoleAreOwed(t *testing.T) {
 	tx, _ := open(t, db)
 	writeUsage(t, tx)
 	st := a.run()
-	a.owes(ledger.HiddenWriter)
+	a.owes(ledger.HiddenTransaction)
 	if len(st.Warnings) == 0 || !strings.Contains(st.Warnings[0], "pg_read_all_stats") {
 		t.Errorf("warnings %q, want one that names pg_read_all_stats", st.Warnings)
 	}

@@ -16,6 +16,7 @@ type memory struct {
 	store *state.Store // nil where the state directory cannot be used
 	rep   *reporter
 	delay time.Duration // how far the horizon trails the clock
+	hold  time.Duration // how long a transaction is waited for
 
 	looking bool               // nothing is stored: a dry run
 	foreign bool               // what is stored was learned in another incarnation; only where looking
@@ -97,14 +98,24 @@ func (m *memory) deferAll(windows []ledger.Deferred, now time.Time, decide func(
 		return err
 	}
 	for _, d := range added {
-		level := slog.LevelWarn
-		if now.Sub(d.Started) <= m.delay {
-			level = slog.LevelDebug // what is no exception
-		}
-		m.rep.log.Log(context.Background(), level, "the watermark passes a transaction that is still open; its window will be rolled up again when it ends",
+		m.rep.log.Log(context.Background(), m.level(d, now), "the watermark passes a transaction that is still open; its window will be rolled up again when it ends",
 			journal.DebtRecorded.Attr(), journal.Reason(d.Description))
 	}
 	return nil
+}
+
+// level is how much a deferred window is worth the attention of who reads the log.
+func (m *memory) level(d ledger.Deferred, now time.Time) slog.Level {
+	age := now.Sub(d.Started)
+	switch {
+	case d.Kind == ledger.HiddenTransaction:
+		return slog.LevelInfo // when it began is not known; that it is hidden has a warning of its own
+	case age <= m.delay:
+		return slog.LevelDebug // what is no exception
+	case d.Kind == ledger.OpenTransaction && age <= m.hold:
+		return slog.LevelInfo // it has written nothing, or nothing moves any more beside it
+	}
+	return slog.LevelWarn
 }
 
 // noticeMove compares the watermark with what this agent committed last. Where

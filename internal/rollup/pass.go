@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/multica-rollup/multica-rollup/internal/horizon"
 	"github.com/multica-rollup/multica-rollup/internal/instant"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
@@ -18,12 +17,13 @@ import (
 
 // pass is a backfill's pass over history.
 type pass struct {
-	plan    *BackfillPlan
-	asked   BackfillOptions
-	survey  *survey
-	walk    *walk
-	horizon horizon.Horizon
-	done    *ledger.Checkpoint // how far it has come
+	plan   *BackfillPlan
+	asked  BackfillOptions
+	survey *survey
+	walk   *walk
+	at     *position
+	leg    *leg
+	done   *ledger.Checkpoint // how far it has come
 }
 
 // run carries the pass out. False: it has ended early, as was asked for.
@@ -46,10 +46,11 @@ func (p *pass) run(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, p.walk.db.explain(err)
 	}
-	_, err = p.walk.walkLeg(ctx, budget{}, &leg{
-		cursor: p.plan.Cursor, end: p.done.PassTo, planner: planner, horizon: p.horizon, moves: true,
+	p.leg = &leg{
+		cursor: p.plan.Cursor, end: p.done.PassTo, planner: planner, horizon: p.at.horizon, moves: true,
 		done: func(cursor time.Time, r engine.Result) error { return p.reach(ctx, cursor, r.Read) },
-	})
+	}
+	_, err = p.walk.walkLeg(ctx, budget{}, p.leg)
 	if errors.Is(err, errFarEnough) {
 		return false, nil
 	}
@@ -60,7 +61,7 @@ func (p *pass) run(ctx context.Context) (bool, error) {
 	return true, p.walk.mem.change(func(m *ledger.Memory) {
 		m.Passed(p.plan.From, p.done.PassTo, p.walk.rep.st.Watermark, whole)
 		if whole && p.walk.write.engine.Reconciles() {
-			m.Proven = m.Proven.With(ledger.Proof{At: p.horizon.Now})
+			m.Proven = m.Proven.With(ledger.Proof{At: p.at.horizon.Now})
 		}
 	})
 }
@@ -86,11 +87,11 @@ func (p *pass) checkpoint() error {
 			Engine: p.walk.write.engine.Name(), PassFrom: p.plan.From, PassTo: p.plan.To, Cursor: p.plan.Cursor,
 			Asked: p.plan.asked, StartedAt: time.Now(), Partial: p.plan.GivesUp,
 		}
-		// The pass reads hours long before it comes to the corrections that open transactions
-		// will have made in them; who carries it on later may not see that there was one.
-		if err := p.walk.mem.deferAll(ledger.Before(p.horizon.Deferred, p.plan.To), p.horizon.Now, nil); err != nil {
-			return err
-		}
+	}
+	// The pass reads hours long before it comes to the corrections that open transactions
+	// will have made in them; who carries it on later may not see that there was one.
+	if err := p.at.deferPassed(p.done.PassTo); err != nil {
+		return err
 	}
 	p.done.Total, p.done.Done = p.plan.Total, p.plan.Done
 	return p.walk.mem.saveCheckpoint(p.done)
@@ -139,7 +140,22 @@ func (p *pass) reach(ctx context.Context, cursor time.Time, read int64) error {
 	if err := p.walk.mem.saveCheckpoint(c); err != nil {
 		return err
 	}
+	if err := p.lookAgain(ctx); err != nil {
+		return err
+	}
 	return p.farEnough(ctx)
+}
+
+// lookAgain defers, before the next commit, what has been opened since the horizon was read. A pass takes hours,
+// and its end stays what it was: who begins a transaction later writes later event times. But one may hold a
+// snapshot, or move usage, that reaches back.
+func (p *pass) lookAgain(ctx context.Context) error {
+	anew, err := p.at.lookAgain(ctx)
+	if err != nil || !anew {
+		return err
+	}
+	p.leg.horizon = p.at.horizon
+	return p.at.deferPassed(p.done.PassTo)
 }
 
 var errFarEnough = errors.New("far enough")

@@ -29,9 +29,16 @@ type position struct {
 	rep     *reporter
 	opts    Options
 	horizon horizon.Horizon // as read last
+	looked  time.Time       // when, by this host's clock
 }
 
 // locate reads the watermark and the horizon, and takes a watermark in the future back.
+//
+// The watermark comes first, so it is never newer than what the horizon judged. A transaction that moves usage
+// is deferred from the watermark on (horizon.Rules.Since): what others roll up beside it after the reading of an
+// older watermark lies in its window, or in the gap that the walk finds when it comes to the newer one. Read in
+// the other order, the watermark may have been moved past usage that was rolled up beside a transaction seen
+// open, and nothing would be deferred for what lies before it.
 func (p *position) locate(ctx context.Context) error {
 	row, err := p.db.state(ctx)
 	if err != nil {
@@ -54,6 +61,21 @@ func (p *position) locate(ctx context.Context) error {
 		return err
 	}
 	return p.db.explain(p.lookAhead(ctx))
+}
+
+// deferPassed remembers the windows of open transactions that begin before a point which the watermark, or a
+// pass, has come to: it may be that no slice follows that would do so.
+func (p *position) deferPassed(to time.Time) error {
+	return p.mem.deferAll(ledger.Before(p.horizon.Deferred, to), p.horizon.Now, nil)
+}
+
+// lookAgain reads the horizon anew where what is known of it is half a commit lag old, and says whether it did.
+// By then a transaction that was short may be one that lasts.
+func (p *position) lookAgain(ctx context.Context) (bool, error) {
+	if p.opts.Clock().Sub(p.looked) < p.opts.HorizonDelay/2 {
+		return false, nil
+	}
+	return true, p.db.explain(p.lookAhead(ctx))
 }
 
 // leftByRun says whether a standby takes the watermark, which others may have moved, for rolled up: a run left it
@@ -102,6 +124,7 @@ func (p *position) lookAhead(ctx context.Context) error {
 		hold = -1
 	}
 	rules := horizon.Rules{Since: p.mem.doubtFrom(p.rep.st.Watermark), Delay: p.opts.HorizonDelay, Hold: hold}
+	p.looked = p.opts.Clock()
 	var open horizon.Snapshot
 	err := p.db.read(ctx, func(tx pgx.Tx) (err error) {
 		open, err = horizon.Read(ctx, tx)
@@ -119,6 +142,9 @@ func (p *position) lookAhead(ctx context.Context) error {
 	}
 	if h.Hidden > 0 {
 		p.rep.warn(journal.ActivityHidden, fmt.Sprintf("%d sessions of other roles are hidden from role %s: when their transactions began cannot be seen; grant pg_read_all_stats to it", h.Hidden, p.db.pipe().User))
+	}
+	if h.Untracked > 0 {
+		p.rep.warn(journal.ActivityHidden, fmt.Sprintf("%d open transactions are of sessions with track_activities off: when they began cannot be seen", h.Untracked))
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ type Options struct {
 	HorizonDelay time.Duration                     // how far the horizon trails the clock; 0 means the five minutes of Multica's own tick
 	Throttle     Throttle                          // nil means none
 	FixedSize    int                               // usage rows aimed at for every slice; 0 means by how long slices take
+	Clock        func() time.Time                  // of this host, by which the horizon ages; nil means time.Now
 	Log          *slog.Logger
 	Observe      func(*report.State) // called whenever the state changed; may be nil
 }
@@ -87,6 +88,9 @@ func New(connector *pg.Connector, opts Options) *Walker {
 	if opts.HorizonDelay == 0 {
 		opts.HorizonDelay = pipeline.CommitLag
 	}
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
 	var w *Walker
 	rep := newReporter(connector, opts)
 	db := &database{
@@ -96,7 +100,7 @@ func New(connector *pg.Connector, opts Options) *Walker {
 			Again: func(ctx context.Context, conn *pgx.Conn) error { return w.recogniseAgain(ctx, conn) },
 		}),
 	}
-	mem := &memory{rep: rep, delay: opts.HorizonDelay, looking: opts.DryRun}
+	mem := &memory{rep: rep, delay: opts.HorizonDelay, hold: opts.Walk.HorizonHold, looking: opts.DryRun}
 	write := &writer{db: db, mem: mem}
 	wait := &lockWait{db: db, rep: rep, patience: opts.LockPatience, told: opts.LockTold}
 	w = &Walker{

@@ -29,6 +29,9 @@ func (w *Walker) tick(ctx context.Context) error {
 	if w.standsBy() {
 		return w.standBy(ctx, b)
 	}
+	if err := w.at.deferPassed(w.rep.st.Watermark); err != nil {
+		return err
+	}
 	// A queue that is never empty must not keep new usage waiting.
 	drained, err := w.walk.drain(ctx, lasting(w.opts.Budget/2), w.at.horizon.At)
 	if err != nil {
