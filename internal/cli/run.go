@@ -32,7 +32,7 @@ func newRunCmd(a *app) *cobra.Command {
 		Short:   "Roll up what is due: one tick, as the timer starts it",
 		GroupID: groupWork,
 		Long: `run works off the invalidation queue, takes the watermark to the horizon (five
-minutes ago, or the start of the oldest open transaction) and rolls up again what
+minutes ago, or the start of the oldest open transaction that has written) and rolls up again what
 it still owes, for at most run.budget. A watermark at the epoch is no trap: one run
 catches up. If another holds lock 4246 all along, run says who and ends well.`,
 	}

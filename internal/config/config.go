@@ -36,7 +36,7 @@ type Walk struct {
 	SliceTarget      time.Duration `koanf:"slice_target"`      // duration aimed at for one slice
 	LockTimeout      time.Duration `koanf:"lock_timeout"`      // lock_timeout of one try
 	StatementTimeout time.Duration `koanf:"statement_timeout"` // statement_timeout within a slice
-	HorizonHold      time.Duration `koanf:"horizon_hold"`      // how long an open transaction may hold the horizon back
+	HorizonHold      time.Duration `koanf:"horizon_hold"`      // how long an open transaction that writes may hold the horizon back
 }
 
 // Backfill throttles the backfill.

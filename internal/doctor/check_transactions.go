@@ -9,9 +9,9 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/report"
 )
 
-// transactionsCheck: the roll-up waits for open transactions, up to walk.horizon_hold.
+// transactionsCheck: the roll-up waits for open transactions that write, up to walk.horizon_hold.
 func transactionsCheck() Check {
-	return Check{ID: "transactions", Title: "no transaction stays open for long", Needs: []string{"pipeline"}, ExplainedBy: []string{"lock"},
+	return Check{ID: "transactions", Title: "no transaction that writes usage stays open for long", Needs: []string{"pipeline"}, ExplainedBy: []string{"lock"},
 		Run: func(ctx context.Context, env *Env) Finding {
 			var pid int32
 			var who, gid string
@@ -27,11 +27,11 @@ func transactionsCheck() Check {
 					"prepared transaction %q has been open for %s and holds the roll-up back", gid, report.Duration(seconds(preparedAge)))
 			case pid != 0 && seconds(age) >= limit:
 				return warning(env.sql(fmt.Sprintf("select pg_terminate_backend(%d)", pid)),
-					"a transaction has been open for %s; the roll-up waits for what it may still commit", report.Duration(seconds(age))).
+					"a transaction that writes to Multica's tables has been open for %s; the roll-up waits for what it may still commit", report.Duration(seconds(age))).
 					with("pid %d (%s)", pid, who).
 					with("it is waited for up to walk.horizon_hold; after that its usage is rolled up when it has ended")
 			}
-			return well("none is older than %s", report.Duration(limit))
+			return well("none is older than %s; those that only read are not waited for", report.Duration(limit))
 		}}
 }
 

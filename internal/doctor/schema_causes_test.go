@@ -56,6 +56,14 @@ func schemaCauses() []cause {
 			name: "others' sessions hidden", id: "activity", verdict: doctor.Warning, fix: "grant pg_read_all_stats to",
 			make: func(p *patient) { p.exec("revoke pg_read_all_stats from " + p.agent()) },
 		}, {
+			name: "sessions that track nothing", id: "activity", verdict: doctor.Warning, fix: "set track_activities = on", says: "1 such session",
+			make: func(p *patient) {
+				p.begin("select now()").Exec(p.t.Context(), "set track_activities = off; commit")
+			},
+			mend: func(p *patient) {
+				p.exec("select pg_terminate_backend(pid, 10000) from pg_stat_activity where state = 'disabled' and datname = current_database()")
+			},
+		}, {
 			name: "row-level security", id: "rows", verdict: doctor.Critical, fix: "bypassrls", says: "task_usage",
 			make: func(p *patient) {
 				p.agent()
@@ -163,7 +171,8 @@ func sessionCauses() []cause {
 			name: "left open", id: "transactions", verdict: doctor.Warning, fix: "select pg_terminate_backend(", says: "idle in transaction",
 			make: func(p *patient) {
 				p.env.Limits.OpenTx = 10 * time.Millisecond
-				p.begin("select now()")
+				p.begin("select count(*) from task_usage") // a dump, which nothing waits for
+				p.begin("update task_usage set updated_at = now() where false")
 				time.Sleep(50 * time.Millisecond)
 			},
 		}, {

@@ -106,7 +106,6 @@ func TestAnOpenTransactionThatWritesHoldsTheHorizonBack(t *testing.T) {
 			if st.Outcome != report.Current || !st.Watermark.Equal(started) || st.Held == "" {
 				t.Fatalf("outcome %q, watermark %s, held %q; want current, %s and a reason", st.Outcome, st.Watermark, st.Held, started)
 			}
-			writeUsage(t, tx)
 			if err := tx.Commit(context.Background()); err != nil {
 				t.Fatal(err)
 			}
