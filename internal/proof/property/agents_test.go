@@ -79,7 +79,11 @@ func (a *agent) walker(o rollup.Options) *rollup.Walker {
 func (a *agent) run(between func()) *report.State {
 	w := a.w
 	w.t.Helper()
-	if between == nil && len(a.files()) > 0 && w.chance(0.04) {
+	odds := 0.04
+	if len(w.open)+len(w.prepared) > 0 {
+		odds = 0.1
+	}
+	if between == nil && len(a.files()) > 0 && w.chance(odds) {
 		a.forget()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -139,16 +143,17 @@ func (a *agent) backfill(between func()) {
 	w.logf("  %s at %s, %d slices, %d owed", walker.State().Outcome, walker.State().Watermark.UTC(), walker.State().Slices, walker.State().Debts)
 }
 
-// forget loses the state directory, or damages what is in it. What was owed, or
-// not yet noticed, only a recount finds then.
+// forget loses the state directory, or damages what is in it. What was deferred, or
+// not yet noticed, only a recount finds then; where nobody but agents with the set
+// engine rolls up, a backfill of everything does when all transactions have ended.
 func (a *agent) forget() {
 	w := a.w
 	m := a.memory()
 	mark := get[time.Time](w, "select least(watermark_at, '9998-01-01 00:00:00+00') from task_usage_hourly_rollup_state")
-	if len(m.Deferred) > 0 || (!mark.Equal(m.Committed) && !mark.Equal(m.Planned)) {
-		w.needsVerify = true
+	if len(w.open)+len(w.prepared)+len(m.Deferred) > 0 || (!mark.Equal(m.Committed) && !mark.Equal(m.Planned)) {
+		w.needsBackfill, w.needsVerify = true, w.needsVerify || !w.ours
 	}
-	w.logf("state directory lost (recount needed: %v)", w.needsVerify)
+	w.logf("state directory lost (backfill needed: %v, recount needed: %v)", w.needsBackfill, w.needsVerify)
 	for _, f := range a.files() {
 		var err error
 		if w.chance(0.5) {

@@ -94,24 +94,37 @@ func (w *world) moveWatermark() {
 	w.try(w.conn, "update task_usage_hourly_rollup_state set watermark_at = "+to)
 }
 
-// begin opens a transaction, writes in it, and leaves it open.
+// begin opens a transaction of any kind and leaves it open: one that only reads, as a dump does, or writes; at either
+// level; of a session that says when it began, or of one that tracks nothing.
 func (w *world) begin() {
 	if len(w.open) >= 3 {
 		w.end()
 		return
 	}
-	// Most do not move anything to another key: what is written into a key while
-	// another transaction is about to move it is missed by the triggers.
-	w.staid = !w.ours && w.chance(0.7)
-	defer func() { w.staid = false }()
-	w.logf("  a transaction is left open (moves nothing: %v)", w.staid)
 	conn := w.connect()
-	w.exec(conn, "begin")
-	// A hidden transaction shows by its locks alone, so from its first write on.
-	if w.hidden && !w.addTasks(conn) {
-		w.exec(conn, "rollback")
+	level := "read committed"
+	if w.chance(0.4) {
+		level = "repeatable read"
+		w.repeatable[conn] = true
+	}
+	if w.chance(0.2) {
+		w.logf("  of a session that tracks nothing:")
+		w.exec(conn, "set track_activities = off")
+	}
+	w.exec(conn, "begin isolation level "+level)
+	if w.chance(0.4) {
+		w.logf("  a %s transaction that has written nothing is left open", level)
+		if w.chance(0.8) { // else it has no snapshot yet
+			w.exec(conn, "select count(*) from task_usage")
+		}
+		w.open = append(w.open, conn)
 		return
 	}
+	// Most do not move anything to another key: what is written into a key while
+	// another transaction is about to move it is missed by the triggers.
+	w.staid = !w.ours && (w.repeatable[conn] || w.chance(0.7))
+	defer func() { w.staid = false }()
+	w.logf("  a %s transaction is left open (moves nothing: %v)", level, w.staid)
 	w.restless = w.ours && w.chance(0.7)
 	defer func() { w.restless = false }()
 	for range 1 + w.rng.IntN(3) {
@@ -142,8 +155,10 @@ func (w *world) end() {
 	conn := w.open[i]
 	if w.chance(0.3) {
 		w.logf("  in a transaction left open:")
-		w.staid = !w.moving && !w.ours
+		w.staid = !w.ours && (!w.moving || w.repeatable[conn])
 		defer func() { w.staid = false }()
+		w.restless = w.ours && w.chance(0.5)
+		defer func() { w.restless = false }()
 		if !w.write(conn) {
 			w.close(i, "rollback")
 		}

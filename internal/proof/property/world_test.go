@@ -36,15 +36,16 @@ type world struct {
 	agents   []*agent
 	open     []*pgx.Conn // each with a transaction left open
 	prepared []string
-	names    int
-	moving   bool          // a transaction left open has moved usage to other keys
-	ours     bool          // nobody but agents with the set engine rolls up: what is moved by two at once is right, too
-	moved    int           // how often others have moved the watermark
-	staid    bool          // nothing is to be moved now
-	restless bool          // something is
-	dsn      string        // of the agents
-	hidden   bool          // their role may not see when others' transactions began
-	trail    time.Duration // of the horizon, in the second era: some open transactions are younger than that
+
+	repeatable map[*pgx.Conn]bool // those of REPEATABLE READ
+	names      int
+	moving     bool          // a transaction left open has moved usage to other keys
+	ours       bool          // nobody but agents with the set engine rolls up: what is moved by two at once is right, too
+	moved      int           // how often others have moved the watermark
+	staid      bool          // nothing is to be moved now
+	restless   bool          // something is
+	dsn        string        // of the agents
+	trail      time.Duration // of the horizon, in the second era: some open transactions are younger than that
 
 	// What only a recount, or a backfill of everything, mends.
 	needsVerify, needsBackfill bool
@@ -55,7 +56,7 @@ var zones = []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu
 
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 4246)), simulate: true}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 4246)), simulate: true, repeatable: map[*pgx.Conn]bool{}}
 	w.gen = pick(w.rng, []lab.Generation{lab.Gen102, lab.Gen213, lab.Gen272, lab.Gen272, lab.Gen272, lab.GenInterrupted})
 	w.db = labtest.New(t, w.gen)
 	zone := pick(w.rng, zones)
@@ -68,14 +69,14 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.ours = w.chance(0.4)
 	w.trail = time.Microsecond
 	if w.ours && w.chance(0.5) {
-		w.trail = 60 * time.Millisecond
+		w.trail = pick(w.rng, []time.Duration{60 * time.Millisecond, 2 * time.Second})
 	}
-	if w.hidden = w.chance(0.15); w.hidden {
+	if w.chance(0.25) {
 		w.demote()
 	}
 	w.now = time.Now().Add(-time.Duration(40+w.rng.IntN(60)) * 24 * time.Hour).Truncate(time.Microsecond)
 	w.edges = edges(t, zone, w.now, time.Now())
-	w.logf("seed %d, generation %s, zone %s, from %s, ours alone: %v", seed, w.gen, zone, w.now.UTC(), w.ours)
+	w.logf("seed %d, generation %s, zone %s, from %s, ours alone: %v, trail %s, as %s", seed, w.gen, zone, w.now.UTC(), w.ours, w.trail, w.dsn)
 	for range 1 + w.rng.IntN(2) {
 		w.addWorkspace(w.conn)
 	}
