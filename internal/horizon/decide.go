@@ -83,7 +83,8 @@ func Decide(s Snapshot, r Rules) Horizon {
 	}
 	h.Moving = h.Moving && !h.At.After(r.Since)
 	h.Deferred = slices.DeleteFunc(h.Deferred, func(d ledger.Deferred) bool {
-		return d.Kind == ledger.OpenTransaction && !d.Moves && !d.From.Before(h.At) // the watermark does not come to it
+		ahead := !d.From.Before(h.At) && !d.From.Before(r.Since) // the watermark has not come to it, and will not
+		return d.Kind == ledger.OpenTransaction && !d.Moves && ahead
 	})
 	return h
 }

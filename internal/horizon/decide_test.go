@@ -164,6 +164,7 @@ func TestTheHorizon(t *testing.T) {
 		{"what a writer holds it back for is not passed", given{watermark("11:00"), reads(1, "11:40"), uses(2, "11:20")}, "11:20", "pid 2", "", false},
 		{"one that began after the clock was read changes nothing", given{hold(0), lag(0), reads(1, "12:01")}, "12:00", "", "", false},
 		{"where nothing can be remembered, it is held back for a reader for ever", given{hold(forever), reads(1, "03:00")}, "03:00", "pid 1", "", false},
+		{"a young one that the watermark has passed is deferred", given{watermark("11:58"), reads(1, "11:57")}, "11:55", "", "pid 1 11:57", false},
 		{"where nothing can be remembered, a young reader changes nothing", given{hold(forever), reads(1, "11:59")}, "11:55", "", "", false},
 
 		// Transactions in sessions that write usage: they hold it back.
