@@ -9,6 +9,14 @@ import (
 
 // happen lets one thing happen that is no agent's doing.
 func (w *world) happen() {
+	if !w.simulate && w.chance(0.5) { // what is open is what the second era is about
+		if len(w.open) < 3 && w.chance(0.5) {
+			w.begin()
+		} else {
+			w.end()
+		}
+		return
+	}
 	switch p := w.rng.IntN(100); {
 	case p < 55:
 		w.write(w.conn)

@@ -188,6 +188,9 @@ func (w *world) live(n steps) {
 		switch p := w.rng.IntN(100); {
 		case p < 45:
 			w.happen()
+			if len(w.open) > 0 && w.chance(0.4) {
+				w.agent().run(w.meddle())
+			}
 		case p < 80:
 			w.agent().run(w.meddle())
 		default:
