@@ -20,7 +20,7 @@ func activityCheck() Check {
 		if sees || owns && hidden == 0 {
 			return well("nothing is hidden from role %s", env.pipe.User)
 		}
-		return warning(env.sql("grant pg_read_all_stats to "+quoteIdent(env.pipe.User)),
+		return warning(env.sql(env.pipe.Membership("pg_read_all_stats")),
 			"role %s may not see when others' transactions began, so an hour or more is rolled up again after each that lasts", env.pipe.User).
 			with("hidden now: %s", count(hidden, "session", "sessions"))
 	}}

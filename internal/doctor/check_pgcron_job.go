@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/scheduler"
 )
 
@@ -52,8 +53,11 @@ func (e *Env) cronJobFix(j catalog.Job) Fix {
 	if deniedTable.MatchString(j.Message) {
 		// All that the function uses, in one: else each run would name the next table.
 		role := quoteIdent(j.User)
-		return e.sql("grant select on task_usage, agent_task_queue, agent, issue to " + role +
-			"; grant select, insert, update, delete on task_usage_hourly, task_usage_hourly_dirty, task_usage_hourly_rollup_state to " + role)
+		grants := "grant select on task_usage to " + role
+		for _, table := range []string{pipeline.Tasks, pipeline.Agents, pipeline.Issues} {
+			grants += "; grant select (" + strings.Join(pipeline.Needed(table), ", ") + ") on " + table + " to " + role
+		}
+		return e.sql(grants + "; grant select, insert, update, delete on task_usage_hourly, task_usage_hourly_dirty, task_usage_hourly_rollup_state to " + role)
 	}
 	if strings.Contains(j.Message, "connection failed") {
 		return Fix{SQL: useWorkers, Database: j.Kept}

@@ -27,7 +27,7 @@ func pgcronPreloadCheck() Check {
 		case cron.Preload == catalog.Loaded:
 			return well("pg_cron is loaded and about to start")
 		default: // Naming the libraries anew would drop those that we do not see.
-			f = warning(env.sql("grant pg_read_all_settings to "+quoteIdent(env.pipe.User)),
+			f = warning(env.sql(env.pipe.Membership("pg_read_all_settings")),
 				"pg_cron does not run, so its job never does; whether it is loaded is hidden from role %s", env.pipe.User)
 		}
 		for _, j := range cron.Jobs {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 )
 
 // lack is what our role misses on one object.
@@ -31,6 +33,27 @@ func (l lack) grant(role string) string {
 	return "grant " + l.privileges + " on " + quoteIdent(l.schema) + "." + quoteIdent(l.name) + " to " + role
 }
 
+// wide is a table that our role may read whole, by a grant of its own, though it needs a few columns.
+type wide struct {
+	schema, name string
+	more         int64  // columns besides those to keep
+	keep         string // the list of columns that it needs, or has been granted one by one
+}
+
+// tooMuch offers to take what is not needed: agents' environments hold keys,
+// and tasks prompts and results.
+func (e *Env) tooMuch(wides []wide) Finding {
+	role := quoteIdent(e.pipe.User)
+	var statements, lines []string
+	for _, w := range wides {
+		table := quoteIdent(w.schema) + "." + quoteIdent(w.name)
+		statements = append(statements, "revoke select on "+table+" from "+role, "grant select ("+w.keep+") on "+table+" to "+role)
+		lines = append(lines, fmt.Sprintf("table %s: it needs %s, and may read %s more", table, w.keep, count(w.more, "column", "columns")))
+	}
+	return warning(e.sql(strings.Join(statements, "; ")), "role %s may read whole tables of which it needs few columns: agents' environments, prompts and results are in the others", e.pipe.User).
+		withAll(lines).with("role-names.sql grants the names that usage shows")
+}
+
 // forReports are tables that only reports read. An upgrade may bring
 // sys_cron_executions after the role was made.
 var forReports = []string{"schema_migrations", "sys_cron_executions"}
@@ -39,18 +62,33 @@ var forReports = []string{"schema_migrations", "sys_cron_executions"}
 func privilegesCheck() Check {
 	return Check{ID: "privileges", Title: "the role may do what the roll-up does", Needs: []string{"database"}, Run: func(ctx context.Context, env *Env) Finding {
 		var lacks []lack
+		var wides []wide
 		err := env.read(ctx, func(tx pgx.Tx) error {
-			rows, err := tx.Query(ctx, query("privileges"))
+			tables, columns := pipeline.NeededColumns()
+			rows, err := tx.Query(ctx, query("privileges"), tables, columns)
 			if err != nil {
 				return err
 			}
 			lacks, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (l lack, err error) {
 				return l, r.Scan(&l.kind, &l.schema, &l.name, &l.privileges)
 			})
+			if err != nil {
+				return err
+			}
+			rows, err = tx.Query(ctx, query("wide"), tables, columns)
+			if err != nil {
+				return err
+			}
+			wides, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (w wide, err error) {
+				return w, r.Scan(&w.schema, &w.name, &w.more, &w.keep)
+			})
 			return err
 		})
 		if err != nil {
 			return env.unknown(err)
+		}
+		if len(lacks) == 0 && len(wides) > 0 {
+			return env.tooMuch(wides)
 		}
 		if len(lacks) == 0 {
 			return well("role %s has what it needs", env.pipe.User)

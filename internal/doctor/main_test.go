@@ -246,13 +246,3 @@ func (p *patient) fails(command string) {
 		p.t.Fatalf("%s did not fail:\n%s", command, out.String())
 	}
 }
-
-// roleSQL is the script that the package brings for the administrator.
-func roleSQL(t *testing.T) string {
-	t.Helper()
-	b, err := os.ReadFile("../../configs/role.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}

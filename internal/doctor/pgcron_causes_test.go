@@ -135,7 +135,7 @@ func (c *cluster) cronFailingCauses() []cause {
 // cronDeniedCauses: the job runs as a role that was given the function alone.
 func (c *cluster) cronDeniedCauses() []cause {
 	return []cause{{
-		name: "no rights", id: "pgcron-job", verdict: doctor.Warning, fix: "grant select on task_usage, ", says: "permission denied for table",
+		name: "no rights", id: "pgcron-job", verdict: doctor.Warning, fix: "grant select (id, agent_id, issue_id, runtime_id) on agent_task_queue to worker", says: "permission denied for table",
 		make: func(*patient) {
 			c.do("multica", "create extension pg_cron")
 			c.do("multica", "create role worker login; grant usage on schema cron to worker")

@@ -3,7 +3,6 @@ package doctor_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,6 +43,13 @@ func schemaCauses() []cause {
 			name: "one right missing", id: "privileges", verdict: doctor.Critical, fix: "grant delete on public.task_usage_hourly_dirty to",
 			make: func(p *patient) { p.exec("revoke delete on task_usage_hourly_dirty from " + p.agent()) },
 		}, {
+			name: "one column missing", id: "privileges", verdict: doctor.Critical, fix: "grant select (workspace_id) on public.agent to agent_",
+			make: func(p *patient) { p.exec("revoke select (workspace_id) on agent from " + p.agent()) },
+		}, {
+			name: "whole tables where columns do", id: "privileges", verdict: doctor.Warning, says: "needs id, project_id, and may read",
+			fix:  "revoke select on public.agent from agent_",
+			make: func(p *patient) { p.exec("grant select on agent, agent_task_queue, issue to " + p.agent()) },
+		}, {
 			name: "a table that came after the role", id: "privileges", verdict: doctor.Warning, fix: "grant select on public.sys_cron_executions to", says: "works without",
 			make: func(p *patient) { p.exec("revoke select on sys_cron_executions from " + p.agent()) },
 		}, {
@@ -62,6 +68,22 @@ func schemaCauses() []cause {
 			},
 			mend: func(p *patient) {
 				p.exec("select pg_terminate_backend(pid, 10000) from pg_stat_activity where state = 'disabled' and datname = current_database()")
+			},
+		}, {
+			name: "a membership that is not inherited", id: "activity", verdict: doctor.Warning, fix: "grant pg_read_all_stats to",
+			make: func(p *patient) {
+				role := p.agent()
+				if p.modern() {
+					p.exec("grant pg_read_all_stats to " + role + " with inherit false")
+				} else {
+					p.exec("alter role " + role + " noinherit")
+				}
+			},
+		}, {
+			name: "a role that inherits nothing", id: "activity", verdict: doctor.Warning, fix: "grant pg_read_all_stats to",
+			make: func(p *patient) {
+				role := p.agent()
+				p.exec("revoke pg_read_all_stats from " + role + "; alter role " + role + " noinherit")
 			},
 		}, {
 			name: "row-level security", id: "rows", verdict: doctor.Critical, fix: "bypassrls", says: "task_usage",
@@ -191,11 +213,15 @@ func sessionCauses() []cause {
 func (p *patient) agent() string {
 	p.t.Helper()
 	role := p.role("")
-	p.exec(strings.NewReplacer(`"multica-rollup"`, role, "'multica-rollup'", literal(role)).Replace(roleSQL(p.t)))
+	labtest.Script(p.t, p.server.DSN(p.name), "", "-q", "-v", "role="+role, "-f", roleScript)
 	return role
 }
 
-func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// modern says whether a membership itself says if it is inherited, as from PostgreSQL 16 on.
+func (p *patient) modern() (yes bool) {
+	p.get(&yes, "select current_setting('server_version_num')::int >= 160000")
+	return yes
+}
 
 // leakLock cancels a tick on a session that stays open, as a pool's do. The tick
 // hangs at the state row meanwhile, after it took the lock.

@@ -147,7 +147,7 @@ func (s *Status) ready() error {
 			"pg_cron is not loaded: shared_preload_libraries is %q", s.Libraries)
 	case s.CronDatabase == "":
 		return problem.New(problem.Permission,
-			"grant pg_read_all_settings to "+identifier(s.User),
+			pg.Membership("pg_read_all_settings", s.User, s.server.Major, s.server.Inherits)+"; -- in psql, as a superuser",
 			"role %s may not see whether pg_cron is loaded and in which database it works, and finds no extension pg_cron in %s or postgres", s.User, s.Database)
 	case s.Unreachable != "":
 		return problem.New(problem.Permission,

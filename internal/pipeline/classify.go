@@ -61,6 +61,28 @@ func neededColumns(table string) []string {
 	return nil
 }
 
+// Needed returns the columns that are needed of a table of which few are; none of any other.
+func Needed(table string) []string {
+	if !Few(table) {
+		return nil
+	}
+	return neededColumns(table)
+}
+
+// Few says whether a few columns of a table are needed, and the others are none of our business: environments,
+// prompts and results. Of other tables all columns are.
+func Few(table string) bool { return slices.Contains([]string{Tasks, Agents, Issues}, table) }
+
+// NeededColumns returns the columns that are needed of the tables of which few are, table and column of each.
+func NeededColumns() (inTable, column []string) {
+	for _, table := range tables {
+		for _, name := range Needed(table) {
+			inTable, column = append(inTable, table), append(column, name)
+		}
+	}
+	return inTable, column
+}
+
 // hourlyColumns are all columns that the hourly table has after some stages.
 func hourlyColumns(list []Stage) []string {
 	return slices.Concat(keyColumns(), columnsOf(list).Names(), []string{"updated_at"})

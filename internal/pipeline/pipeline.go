@@ -106,6 +106,7 @@ type Pipeline struct {
 	Standby          bool       // the server is in recovery
 	Frozen           *pg.Freeze // by whom writes are switched off; nil on a standby, and where they are not
 	SearchPath       string
+	Inherits         bool     // our role has the attribute INHERIT
 	PathInDSN        bool     // the DSN sets the search_path, not the role or the database
 	Homes            []string // the schemas that hold all tables of the pipeline
 	ClientCheck      bool     // client_connection_check_interval works on the server's platform
@@ -129,6 +130,11 @@ type Pipeline struct {
 	InspectedAt time.Time
 
 	stages []Stage // that are known
+}
+
+// Membership returns the statement that gives our role what another role may do.
+func (p *Pipeline) Membership(of string) string {
+	return pg.Membership(of, p.User, p.Server/10000, p.Inherits)
 }
 
 // HasCosts says whether the cost columns of v0.4.10 are there.
@@ -213,7 +219,7 @@ func (p *Pipeline) tryClientCheck(ctx context.Context, conn *pgx.Conn) error {
 func (p *Pipeline) readServer(ctx context.Context, q pg.Querier) error {
 	var source string
 	var frozen bool
-	err := q.QueryRow(ctx, query("server")).Scan(&p.Server, &p.Database, &p.User, &p.Standby, &p.SearchPath, &source, &frozen)
+	err := q.QueryRow(ctx, query("server")).Scan(&p.Server, &p.Database, &p.User, &p.Standby, &p.SearchPath, &source, &frozen, &p.Inherits)
 	if err != nil {
 		return err
 	}

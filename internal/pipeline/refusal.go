@@ -219,9 +219,26 @@ func (p *Pipeline) unreadable() *Refusal {
 	return &Refusal{
 		Cause: Unreadable, Kind: problem.Permission,
 		Text: fmt.Sprintf("role %s may not read %s", pg.Quote(p.User), strings.Join(texts, ", ")),
-		SQL:  "grant select on " + names(list) + " to " + pg.Quote(p.User),
+		SQL:  grants(list, p.User),
 		Who:  "as " + owners(list),
 	}
+}
+
+// grants lets a role read the tables: whole, or the columns that it needs of those of which these are few.
+func grants(list []Relation, role string) string {
+	var whole []Relation
+	var all []string
+	for _, r := range list {
+		if !Few(r.Name) {
+			whole = append(whole, r)
+			continue
+		}
+		all = append(all, "grant select ("+strings.Join(r.Unreadable, ", ")+") on "+r.qualified()+" to "+pg.Quote(role))
+	}
+	if len(whole) > 0 {
+		all = append([]string{"grant select on " + names(whole) + " to " + pg.Quote(role)}, all...)
+	}
+	return strings.Join(all, "; ")
 }
 
 func (p *Pipeline) rowSecurity() *Refusal {

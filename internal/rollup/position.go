@@ -141,7 +141,7 @@ func (p *position) lookAhead(ctx context.Context) error {
 			journal.Watermark(h.At), journal.Reason(h.Held))
 	}
 	if h.Hidden > 0 {
-		p.rep.warn(journal.ActivityHidden, fmt.Sprintf("%d sessions of other roles are hidden from role %s: when their transactions began cannot be seen; grant pg_read_all_stats to it", h.Hidden, p.db.pipe().User))
+		p.rep.warn(journal.ActivityHidden, fmt.Sprintf("%d sessions of other roles are hidden from role %s: when their transactions began cannot be seen; as a superuser: %s", h.Hidden, p.db.pipe().User, p.db.pipe().Membership("pg_read_all_stats")))
 	}
 	if h.Untracked > 0 {
 		p.rep.warn(journal.ActivityHidden, fmt.Sprintf("%d open transactions are of sessions with track_activities off: when they began cannot be seen", h.Untracked))

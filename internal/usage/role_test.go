@@ -2,7 +2,6 @@ package usage_test
 
 import (
 	"context"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -26,11 +25,7 @@ func asRole(t testing.TB, db *labtest.DB) {
 
 func script(t testing.TB, db *labtest.DB, name string) {
 	t.Helper()
-	text, err := os.ReadFile("../../configs/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	exec(t, db.Conn, string(text))
+	labtest.Script(t, db.DSN, "", "-q", "-f", "../../configs/"+name)
 }
 
 // all asks for every kind of name.
@@ -39,8 +34,6 @@ var all = usage.Query{By: []usage.Dimension{usage.Agent, usage.Project, usage.Ru
 func TestTheRoleSeesIDsUntilNamesAreGranted(t *testing.T) {
 	db := newDB(t, lab.Gen272)
 	asRole(t, db)
-	// What agents are called is not for the roll-up either.
-	exec(t, db.Conn, `revoke select on agent from "multica-rollup"; grant select (id, workspace_id) on agent to "multica-rollup"`)
 	add(t, db, hour{at: "2026-03-01", agent: old, project: site, in: 1}, hour{at: "2026-03-01", agent: gone, project: gone, in: 2})
 
 	r, err := read(t, db, role, all)

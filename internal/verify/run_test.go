@@ -3,7 +3,6 @@ package verify_test
 import (
 	"context"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -338,12 +337,8 @@ func TestARepairThatIsKeptFromTheLockSaysWhatStillWaits(t *testing.T) {
 }
 
 func TestTheDocumentedRoleMayVerifyAndRepair(t *testing.T) {
-	script, err := os.ReadFile("../../configs/role.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
 	db := rolledUp(t, lab.Gen272, lab.Typical(10, 500))
-	exec(t, db.Conn, string(script))
+	labtest.Script(t, db.DSN, "", "-q", "-f", "../../configs/role.sql")
 	u, err := url.Parse(db.DSN)
 	if err != nil {
 		t.Fatal(err)

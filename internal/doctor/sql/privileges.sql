@@ -1,4 +1,5 @@
 -- What the current role lacks on the pipeline's objects, wherever they are.
+-- $1, $2 the columns that are needed of tables of which nothing else is: table and column of each (text[]).
 -- One row each: kind (schema, table, function), schema, name (a function's with its arguments), privileges.
 -- The catalogue shows names to everybody; where task_usage is in several schemas, the search_path's counts.
 with home as (
@@ -8,8 +9,7 @@ with home as (
   order by (c.oid = to_regclass('task_usage')) desc nulls last, (n.nspname = 'public') desc, n.nspname
   limit 1
 ), wanted (name, privilege) as (
-  values ('task_usage', 'SELECT'), ('agent_task_queue', 'SELECT'), ('agent', 'SELECT'), ('issue', 'SELECT'),
-         ('schema_migrations', 'SELECT'), ('sys_cron_executions', 'SELECT'),
+  values ('task_usage', 'SELECT'), ('schema_migrations', 'SELECT'), ('sys_cron_executions', 'SELECT'),
          ('task_usage_hourly', 'SELECT'), ('task_usage_hourly', 'INSERT'),
          ('task_usage_hourly', 'UPDATE'), ('task_usage_hourly', 'DELETE'),
          ('task_usage_hourly_dirty', 'SELECT'), ('task_usage_hourly_dirty', 'INSERT'),
@@ -25,6 +25,14 @@ union all
  join pg_class c on c.relnamespace = h.oid and c.relkind in ('r', 'p')
  join wanted w on w.name = c.relname
  where not has_table_privilege(c.oid, w.privilege)
+ group by 2, 3)
+union all
+(select 'table', h.schema, w.tab, 'select (' || string_agg(quote_ident(w.col), ', ' order by w.n) || ')'
+ from home h
+ join pg_class c on c.relnamespace = h.oid and c.relkind in ('r', 'p')
+ join unnest($1::text[], $2::text[]) with ordinality as w (tab, col, n) on w.tab = c.relname
+ join pg_attribute a on a.attrelid = c.oid and a.attname = w.col and not a.attisdropped
+ where not has_column_privilege(c.oid, a.attnum, 'select')
  group by 2, 3)
 union all
 (select 'function', h.schema, p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', 'execute'

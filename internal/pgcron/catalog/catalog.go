@@ -56,6 +56,7 @@ type Server struct {
 	LauncherHidden bool   // one that is not seen may run all the same
 	Available      bool   // the extension's files are installed
 	Major          int    // version of the server
+	Inherits       bool   // our role has the attribute INHERIT
 	SeesAll        bool   // row security shows our role the jobs of every role
 }
 
@@ -64,7 +65,7 @@ func ReadServer(ctx context.Context, q pg.Querier) (Server, error) {
 	var s Server
 	var libraries *string
 	err := q.QueryRow(ctx, query("server")).
-		Scan(&s.Database, &s.User, &libraries, &s.Setting, &s.Launcher, &s.LauncherHidden, &s.Available, &s.Major, &s.SeesAll)
+		Scan(&s.Database, &s.User, &libraries, &s.Setting, &s.Launcher, &s.LauncherHidden, &s.Available, &s.Major, &s.SeesAll, &s.Inherits)
 	if err != nil {
 		return s, fmt.Errorf("reading the server's settings: %w", err)
 	}

@@ -2,7 +2,7 @@
 -- from pg_settings, which reads NULL here. Returns our database, our role, the preloaded
 -- libraries, cron.database_name, the database of the launcher if one is seen, whether a
 -- launcher could be hidden from our role, whether the extension's files are installed, the
--- server's major version, and whether our role sees the jobs of all roles.
+-- server's major version, whether our role sees the jobs of all roles, and whether it inherits what it is granted.
 select current_database()::text, current_user::text,
        (select setting from pg_settings where name = 'shared_preload_libraries'),
        coalesce((select setting from pg_settings where name = 'cron.database_name'), ''),
@@ -11,4 +11,5 @@ select current_database()::text, current_user::text,
        not pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
        exists (select from pg_available_extensions where name = 'pg_cron'),
        current_setting('server_version_num')::int / 10000,
-       (select rolsuper or rolbypassrls from pg_roles where rolname = current_user)
+       (select rolsuper or rolbypassrls from pg_roles where rolname = current_user),
+       (select rolinherit from pg_roles where rolname = current_user)
