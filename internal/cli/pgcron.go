@@ -48,8 +48,9 @@ func newPgcronInstallCmd(a *app) *cobra.Command {
 		Short: "Schedule the job, or put it right",
 		Long: `install sees to it that pg_cron has one active job for this database, named
 multica-rollup, in whatever database pg_cron works. Calling it again changes
-nothing. Where this host's timer, the backend or another job rolls up already, it
-refuses, unless --allow-second is given.
+nothing. Where this host's timer, the backend or another job rolls up already, or
+where another role's job may be hidden, it refuses, unless --allow-second is given.
+Installed by a superuser the job runs as the owner of Multica's tables.
 
 Exit code 0: the job is there. 1: another scheduler is in the way. 69: no database
 answers. 77: a privilege is missing. 78: pg_cron is not loaded, or this is not
@@ -62,7 +63,7 @@ Multica's database.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&second, "allow-second", false, "beside another scheduler too")
+	cmd.Flags().BoolVar(&second, "allow-second", false, "beside another scheduler too, or one that may be hidden")
 	return cmd
 }
 

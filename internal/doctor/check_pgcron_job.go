@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pgcron/catalog"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/scheduler"
@@ -13,7 +14,8 @@ import (
 
 var deniedTable = regexp.MustCompile(`permission denied for (?:table|relation) `)
 
-// pgcronJobCheck: a job that is switched off, or that fails each time.
+// pgcronJobCheck: a job that is switched off, that fails each time, or that may do more than the tables' owner,
+// whose functions it calls.
 func pgcronJobCheck() Check {
 	return Check{ID: "pgcron-job", Title: "pg_cron's job is active and succeeds", Needs: []string{"pipeline"}, ExplainedBy: []string{"pgcron-preload", "pgcron-database"},
 		Run: func(ctx context.Context, env *Env) Finding {
@@ -37,6 +39,15 @@ func pgcronJobCheck() Check {
 						f = f.with("takes effect when PostgreSQL is restarted")
 					}
 					return f
+				case j.Super:
+					var super bool
+					if err := env.get(ctx, []any{&super}, query("owner_super"), env.pipe.Owner()); err != nil {
+						return env.unknown(err)
+					}
+					if owner := env.pipe.Owner(); !super && owner != "" {
+						return warning(Fix{SQL: fmt.Sprintf("select cron.alter_job(%d, username := %s)", j.ID, pg.Literal(owner)), Database: j.Kept},
+							"pg_cron's job runs as superuser %s, and calls functions that the tables' owner %s may change", j.User, owner).with("%s", jobLine(j))
+					}
 				}
 			}
 			if len(env.cron.Jobs) == 0 && env.cron.Launched() != "" {

@@ -3,9 +3,9 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 )
 
@@ -38,7 +38,7 @@ func transactionsCheck() Check {
 // endPrepared is how to end a prepared transaction: whoever prepared it knows which of the two.
 func (e *Env) endPrepared(gid string) Fix {
 	end := func(how string) string {
-		fix := e.sql(how + " prepared '" + strings.ReplaceAll(gid, "'", "''") + "'")
+		fix := e.sql(how + " prepared " + pg.Literal(gid))
 		return fix.String()
 	}
 	return Fix{Advice: end("commit") + ", or " + end("rollback")}

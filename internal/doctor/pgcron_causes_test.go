@@ -111,6 +111,14 @@ func (c *cluster) cronCauses() []cause {
 		}, {
 			name: "our own job beside the timer", id: "duplicates", verdict: doctor.Warning, fix: "pgcron remove", says: "pg_cron: job 2",
 			make: func(*patient) { c.do("multica", strings.Replace(everyMinute, "'multica'", "'multica-rollup'", 1)) },
+		}, {
+			name: "a superuser's job with another owner's functions", id: "pgcron-job", verdict: doctor.Warning, fix: "username := ", says: "runs as superuser postgres",
+			make: func(p *patient) {
+				p.units = nil
+				c.do("multica", everyMinute)
+				c.do("multica", "create role proprietor login")
+				c.do("multica", "do $$ declare o regclass; begin for o in select oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' loop execute format('alter table %s owner to proprietor', o); end loop; end $$")
+			},
 		},
 	}
 }

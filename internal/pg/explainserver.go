@@ -167,6 +167,9 @@ const reserved = " all analyse analyze and any array as asc asymmetric authoriza
 	"select session_user similar some symmetric system_user table tablesample then to trailing true union unique user using " +
 	"variadic verbose when where window with "
 
+// Literal writes a text as a statement takes it.
+func Literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
 // Quote writes an identifier as psql takes it, with quotes only where they are needed.
 func Quote(name string) string {
 	if plainIdentifier.MatchString(name) && !strings.Contains(reserved, " "+name+" ") {

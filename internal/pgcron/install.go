@@ -59,9 +59,14 @@ func (a *Admin) Install(ctx context.Context, allowSecond bool) (*Change, error) 
 	}
 	if s.settled() {
 		change.Job = s.Job
+	} else if err := s.bounded(); err != nil {
+		return nil, err
+	} else if err := s.seen(allowSecond); err != nil {
+		return nil, err
 	} else if err := a.schedule(ctx, conns.cron, s, change); err != nil {
 		return nil, a.connector.Explain(err)
 	}
+	s.Job = change.Job
 	change.Notes = s.notes()
 	return change, nil
 }
@@ -107,7 +112,9 @@ func (a *Admin) Remove(ctx context.Context) (*Change, error) {
 		// Without its library pg_cron's own functions cannot be called.
 		change.Notes = append(change.Notes, fmt.Sprintf("%s is left, and nothing runs it; to forget it, as a superuser in database %s: drop extension pg_cron", j, s.Database))
 	}
-	if len(change.Done) > 0 && len(left) == 0 && len(s.Second) == 0 {
+	if !s.SeesAll && s.Version != "" && !s.extension.Empty {
+		change.Notes = append(change.Notes, fmt.Sprintf("pg_cron shows role %s its own jobs alone; to see others', as a superuser in database %s: %s", s.User, s.CronDatabase, lookFor(s.Database)))
+	} else if len(change.Done) > 0 && len(left) == 0 && len(s.Second) == 0 {
 		change.Notes = append(change.Notes, "nothing schedules the roll-up now; to have this host do it: systemctl enable --now multica-rollup.timer")
 	}
 	return change, nil
@@ -143,7 +150,7 @@ func (s *Status) ready() error {
 	switch {
 	case s.Preload == catalog.NotLoaded:
 		return problem.New(problem.Config,
-			fmt.Sprintf("have the administrator put these lines into postgresql.conf: shared_preload_libraries = '%s' and cron.database_name = '%s'; %s", strings.Join(s.server.WithLibrary(), ","), s.Database, again),
+			fmt.Sprintf("have the administrator put these lines into postgresql.conf: shared_preload_libraries = '%s' and cron.database_name = '%s' and cron.use_background_workers = on; %s", strings.Join(s.server.WithLibrary(), ","), s.Database, again),
 			"pg_cron is not loaded: shared_preload_libraries is %q", s.Libraries)
 	case s.CronDatabase == "":
 		return problem.New(problem.Permission,
@@ -220,10 +227,53 @@ func (s *Status) grants() string {
 	return text
 }
 
+// runsAs returns the role that a job of ours runs as. The function that it calls is the owner's to change, and
+// may call others: as a superuser it would do whatever the owner, or who can write there, wants done.
+func (s *Status) runsAs() string {
+	if s.server.Super && !s.ownerSuper {
+		return s.Owner
+	}
+	return s.User
+}
+
+// excessive says whether a job has more rights than the tables' owner.
+func (s *Status) excessive(j catalog.Job) bool { return j.Super && !s.ownerSuper }
+
+// bounded refuses where no role is at hand that may do no more than the owner.
+func (s *Status) bounded() error {
+	if !s.server.Super || s.ownerSuper || s.Owner != "" && s.ownerLogin && s.extension.Reschedules {
+		return nil
+	}
+	why := fmt.Sprintf("their owner %s may not log in", identifier(s.Owner))
+	switch {
+	case s.Owner == "":
+		why = "Multica's tables have several owners"
+	case !s.extension.Reschedules:
+		why = "pg_cron " + s.Version + " cannot schedule for another role"
+	}
+	return problem.New(problem.Permission, "name the role of role.sql, or another that is no superuser, in the DSN; then: multica-rollup pgcron install",
+		"the job would run as superuser %s, who may do more than Multica's tables take: %s", s.User, why)
+}
+
+// seen refuses to schedule a job beside one that is hidden from our role.
+func (s *Status) seen(allowSecond bool) error {
+	if allowSecond || s.SeesAll || s.extension.Empty || s.Job != nil {
+		return nil
+	}
+	return problem.New(problem.Permission,
+		fmt.Sprintf("as a superuser, in database %s: %s; where that shows no job: multica-rollup pgcron install --allow-second", s.CronDatabase, lookFor(s.Database)),
+		"whether another role's job rolls up this database cannot be known: pg_cron shows role %s its own jobs alone", s.User)
+}
+
+// lookFor is the statement that shows the jobs of all roles for a database.
+func lookFor(database string) string {
+	return "select jobid, jobname, username, active from cron.job where database = " + pg.Literal(database) + " and command ~* 'rollup_task_usage_hourly'"
+}
+
 // settled says whether our job is there and as it should be.
 func (s *Status) settled() bool {
 	j := s.Job
-	return j != nil && j.Active && j.Schedule == Schedule && j.Command == Command && j.Database == s.Database && j.User == s.User
+	return j != nil && j.Active && j.Schedule == Schedule && j.Command == Command && j.Database == s.Database && !s.excessive(*j)
 }
 
 // schedule replaces what there is of our job by the job as it should be.
@@ -235,7 +285,7 @@ func (a *Admin) schedule(ctx context.Context, conn *pgx.Conn, s *Status, change 
 			replaced = append(replaced, *s.Job)
 		}
 		for _, j := range replaced {
-			if !j.Own(s.Database) || j.User != s.User && (s.Job == nil || j.ID != s.Job.ID) {
+			if !j.Own(s.Database) || j.User != s.runsAs() && (s.Job == nil || j.ID != s.Job.ID) {
 				continue // not ours; status tells of it
 			}
 			if _, err := tx.Exec(ctx, query("unschedule"), j.ID); err != nil {
@@ -244,14 +294,17 @@ func (a *Admin) schedule(ctx context.Context, conn *pgx.Conn, s *Status, change 
 			change.Done = append(change.Done, fmt.Sprintf("removed %s", j))
 		}
 		statement, args := "schedule_here", []any{s.name(), Schedule, Command}
-		if s.CronDatabase != s.Database {
+		switch {
+		case s.runsAs() != s.User:
+			statement, args = "schedule_as", append(args, s.Database, s.runsAs())
+		case s.CronDatabase != s.Database:
 			statement, args = "schedule_there", append(args, s.Database)
 		}
 		var id int64
 		if err := tx.QueryRow(ctx, query(statement), args...).Scan(&id); err != nil {
 			return fmt.Errorf("scheduling the job: %w", err)
 		}
-		now := &Status{Database: s.Database, User: s.User, CronDatabase: s.CronDatabase}
+		now := &Status{Database: s.Database, User: s.User, CronDatabase: s.CronDatabase, Owner: s.Owner, ownerSuper: s.ownerSuper, server: s.server}
 		if err := now.readJobs(ctx, tx); err != nil {
 			return err
 		}
@@ -269,6 +322,9 @@ func (s *Status) notes() []string {
 	var notes []string
 	if s.newest != nil && s.newest.Sub(s.watermark) > farBehind {
 		notes = append(notes, fmt.Sprintf("the watermark is at %s, and the job moves it by one day a run at the most; to roll history up first: multica-rollup backfill", report.Stamp(s.watermark)))
+	}
+	if job := s.Job; job != nil && job.Status == "" && !s.server.Workers {
+		notes = append(notes, fmt.Sprintf("pg_cron connects to host %s as role %s; where pg_hba.conf wants a password there, the job fails: %s", s.server.Host, job.User, useWorkers))
 	}
 	if s.extensionHere {
 		notes = append(notes, fmt.Sprintf("the extension pg_cron in database %s is of no use: pg_cron works in database %s", s.Database, s.CronDatabase))
@@ -288,7 +344,9 @@ func (s *Status) advise() {
 		return
 	case s.Job == nil && len(s.Others) == 0 && len(s.Second) == 0:
 		s.Hints = append(s.Hints, "to schedule the roll-up: multica-rollup pgcron install")
-	case s.Job != nil && !s.settled() && s.Job.User == s.User:
+	case s.Job != nil && s.excessive(*s.Job):
+		s.Hints = append(s.Hints, fmt.Sprintf("the job runs as superuser %s, who may do more than the tables' owner: to put it right: multica-rollup pgcron install", s.Job.User))
+	case s.Job != nil && !s.settled():
 		s.Hints = append(s.Hints, "to put the job right: multica-rollup pgcron install")
 	}
 	if s.Job != nil && s.Job.Active {
@@ -306,9 +364,12 @@ func (s *Status) advise() {
 		s.Hints = append(s.Hints, fmt.Sprintf("%s fails there; to remove it, in database %s: %s", j, s.CronDatabase, j.Unschedule()))
 	}
 	if s.Job != nil && s.Job.Status == "failed" && strings.Contains(s.Job.Message, "connection failed") {
-		s.Hints = append(s.Hints, "pg_cron cannot log in as "+s.Job.User+": have the administrator set cron.use_background_workers = on and restart PostgreSQL")
+		s.Hints = append(s.Hints, "pg_cron cannot log in as "+s.Job.User+": "+useWorkers)
 	}
 	s.Hints = append(s.Hints, s.notes()...)
 }
+
+// useWorkers has pg_cron start its jobs without a connection: none of its own has a password.
+const useWorkers = "as a superuser: alter system set cron.use_background_workers = on; then restart PostgreSQL"
 
 func identifier(name string) string { return pgx.Identifier{name}.Sanitize() }

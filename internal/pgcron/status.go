@@ -53,6 +53,7 @@ type Status struct {
 	Unreachable   string          `json:"unreachable,omitempty"`    // why that database cannot be connected to
 	Readable      bool            `json:"readable"`                 // our role may read its jobs there
 	SeesAll       bool            `json:"sees_all"`                 // and those of every role
+	Owner         string          `json:"owner"`                    // of Multica's tables; "" where they have several
 
 	Job    *catalog.Job  `json:"job"`              // ours
 	Runs   []catalog.Run `json:"runs"`             // its last runs, the newest first
@@ -67,6 +68,8 @@ type Status struct {
 	foreignJob    bool              // a job with our name works for another database
 	watermark     time.Time
 	newest        *time.Time
+	ownerSuper    bool // the owner is a superuser
+	ownerLogin    bool // the owner may log in
 	extensionHere bool // pg_cron is created in our database, though it works in another
 }
 
@@ -144,6 +147,9 @@ func (a *Admin) look(ctx context.Context, c *connections) (*Status, error) {
 	if err := s.readServer(ctx, c.ours); err != nil {
 		return nil, err
 	}
+	if err := s.readOwner(ctx, c.ours, p); err != nil {
+		return nil, err
+	}
 	err = pg.InTx(ctx, c.ours, p.Reads(), func(tx pgx.Tx) error {
 		row, err := pipeline.ReadState(ctx, tx, p.Database)
 		if err != nil {
@@ -194,6 +200,21 @@ func (s *Status) readServer(ctx context.Context, conn *pgx.Conn) (err error) {
 	s.Database, s.User = s.server.Database, s.server.User
 	s.Preload, s.Libraries, s.CronDatabase = s.server.Preload, s.server.Libraries, s.server.Works()
 	s.Available, s.SeesAll = s.server.Available, s.server.SeesAll
+	return nil
+}
+
+// readOwner finds out who owns Multica's tables.
+func (s *Status) readOwner(ctx context.Context, conn *pgx.Conn, p *pipeline.Pipeline) error {
+	s.Owner = p.Owner()
+	if s.Owner == "" {
+		return nil
+	}
+	err := pg.InTx(ctx, conn, p.Reads(), func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, query("owner"), s.Owner).Scan(&s.ownerSuper, &s.ownerLogin)
+	})
+	if err != nil {
+		return fmt.Errorf("reading the owner of the tables: %w", err)
+	}
 	return nil
 }
 
@@ -304,7 +325,7 @@ func (s *Status) readJobs(ctx context.Context, q pg.Querier) error {
 	}
 	for _, j := range jobs {
 		switch {
-		case j.Database == s.Database && j.Own(s.Database) && (s.Job == nil || s.Job.User != s.User):
+		case j.Database == s.Database && j.Own(s.Database) && (s.Job == nil || s.Job.User != s.runsAs()):
 			if s.Job != nil {
 				s.Others = append(s.Others, *s.Job)
 			}
@@ -313,7 +334,7 @@ func (s *Status) readJobs(ctx context.Context, q pg.Querier) error {
 			s.Others = append(s.Others, j)
 		case j.Astray(s.Database):
 			s.Astray = append(s.Astray, j)
-		case j.Name == catalog.JobName && j.User == s.User:
+		case j.Name == catalog.JobName && j.User == s.runsAs():
 			s.foreignJob = true
 		}
 	}

@@ -132,6 +132,17 @@ type Pipeline struct {
 	stages []Stage // that are known
 }
 
+// Owner returns the role that owns all tables of the pipeline; "" where there are several.
+func (p *Pipeline) Owner() string {
+	owner := p.Relations[Hourly].Owner
+	for _, name := range tables {
+		if p.Relations[name].Owner != owner {
+			return ""
+		}
+	}
+	return owner
+}
+
 // Membership returns the statement that gives our role what another role may do.
 func (p *Pipeline) Membership(of string) string {
 	return pg.Membership(of, p.User, p.Server/10000, p.Inherits)

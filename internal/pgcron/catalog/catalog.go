@@ -57,6 +57,9 @@ type Server struct {
 	Available      bool   // the extension's files are installed
 	Major          int    // version of the server
 	Inherits       bool   // our role has the attribute INHERIT
+	Super          bool   // our role is a superuser
+	Workers        bool   // jobs are started without a connection, or that is hidden from our role
+	Host           string // to which pg_cron connects otherwise; "" where that is hidden
 	SeesAll        bool   // row security shows our role the jobs of every role
 }
 
@@ -65,7 +68,7 @@ func ReadServer(ctx context.Context, q pg.Querier) (Server, error) {
 	var s Server
 	var libraries *string
 	err := q.QueryRow(ctx, query("server")).
-		Scan(&s.Database, &s.User, &libraries, &s.Setting, &s.Launcher, &s.LauncherHidden, &s.Available, &s.Major, &s.SeesAll, &s.Inherits)
+		Scan(&s.Database, &s.User, &libraries, &s.Setting, &s.Launcher, &s.LauncherHidden, &s.Available, &s.Major, &s.SeesAll, &s.Inherits, &s.Super, &s.Workers, &s.Host)
 	if err != nil {
 		return s, fmt.Errorf("reading the server's settings: %w", err)
 	}
@@ -172,12 +175,13 @@ type Extension struct {
 	Readable    bool   // our role may read its jobs and runs
 	Schedules   bool   // our role may schedule for this database
 	Reschedules bool   // and for others
+	Empty       bool   // there is no job at all: nothing was ever written to cron.job, whatever our role sees of it
 }
 
 // ReadExtension looks for the extension in the database of q.
 func ReadExtension(ctx context.Context, q pg.Querier) (Extension, error) {
 	var e Extension
-	if err := q.QueryRow(ctx, query("extension")).Scan(&e.Version, &e.Readable, &e.Schedules, &e.Reschedules); err != nil {
+	if err := q.QueryRow(ctx, query("extension")).Scan(&e.Version, &e.Readable, &e.Schedules, &e.Reschedules, &e.Empty); err != nil {
 		return e, fmt.Errorf("looking for pg_cron: %w", err)
 	}
 	return e, nil
@@ -191,6 +195,7 @@ type Job struct {
 	Command  string `json:"command"`
 	Database string `json:"database"`
 	User     string `json:"user"`
+	Super    bool   `json:"superuser"` // that user is one
 	Active   bool   `json:"active"`
 	Status   string `json:"last_status,omitempty"` // of the last run that ended: succeeded or failed
 	Message  string `json:"last_message,omitempty"`
@@ -246,7 +251,7 @@ func ReadJobs(ctx context.Context, q pg.Querier, database string) ([]Job, error)
 	}
 	jobs, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (Job, error) {
 		j := Job{Kept: database}
-		err := r.Scan(&j.ID, &j.Name, &j.Schedule, &j.Command, &j.Database, &j.User, &j.Active, &j.Last, &j.Status, &j.Message)
+		err := r.Scan(&j.ID, &j.Name, &j.Schedule, &j.Command, &j.Database, &j.User, &j.Super, &j.Active, &j.Last, &j.Status, &j.Message)
 		return j, err
 	})
 	if err != nil {

@@ -2,9 +2,10 @@
 -- security shows a role its own, and a superuser all. Names of functions are folded to lower
 -- case, so a job may write them in any.
 -- A failed connection has neither start nor end, so what has ended is told by its status.
--- One row each: id, name, schedule, command, database, user, active, and of the last run that
+-- One row each: id, name, schedule, command, database, user, whether that is a superuser, active, and of the last run that
 -- ended: start, status, message.
-select j.jobid, coalesce(j.jobname::text, ''), j.schedule, j.command, j.database, j.username, j.active,
+select j.jobid, coalesce(j.jobname::text, ''), j.schedule, j.command, j.database, j.username,
+       coalesce((select u.rolsuper from pg_roles u where u.rolname = j.username), false), j.active,
        r.start_time, coalesce(r.status, ''), coalesce(r.return_message, '')
 from cron.job j
 left join lateral (

@@ -2,7 +2,9 @@
 -- from pg_settings, which reads NULL here. Returns our database, our role, the preloaded
 -- libraries, cron.database_name, the database of the launcher if one is seen, whether a
 -- launcher could be hidden from our role, whether the extension's files are installed, the
--- server's major version, whether our role sees the jobs of all roles, and whether it inherits what it is granted.
+-- server's major version, whether our role sees the jobs of all roles, whether it inherits what it is
+-- granted, whether it is a superuser, and, as far as our role may see them, whether jobs are started
+-- without a connection, and to which host pg_cron connects otherwise ('' where that is not seen).
 select current_database()::text, current_user::text,
        (select setting from pg_settings where name = 'shared_preload_libraries'),
        coalesce((select setting from pg_settings where name = 'cron.database_name'), ''),
@@ -12,4 +14,7 @@ select current_database()::text, current_user::text,
        exists (select from pg_available_extensions where name = 'pg_cron'),
        current_setting('server_version_num')::int / 10000,
        (select rolsuper or rolbypassrls from pg_roles where rolname = current_user),
-       (select rolinherit from pg_roles where rolname = current_user)
+       (select rolinherit from pg_roles where rolname = current_user),
+       (select rolsuper from pg_roles where rolname = current_user),
+       coalesce((select setting = 'on' from pg_settings where name = 'cron.use_background_workers'), true),
+       coalesce((select setting from pg_settings where name = 'cron.host'), '')
