@@ -1,6 +1,7 @@
 package labtest
 
 import (
+	"errors"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -19,7 +20,7 @@ func Psql(t testing.TB, dsn, role string, args ...string) (said string, ok bool)
 		u.User = url.User(role)
 	}
 	out, err := exec.CommandContext(t.Context(), "psql", append([]string{"-X", "-d", u.String()}, args...)...).CombinedOutput()
-	if _, ended := err.(*exec.ExitError); err != nil && !ended {
+	if _, ended := errors.AsType[*exec.ExitError](err); err != nil && !ended {
 		t.Fatalf("psql %s: %v", strings.Join(args, " "), err)
 	}
 	return string(out), err == nil
