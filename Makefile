@@ -64,8 +64,9 @@ release-check: packages ## the same bytes from a second build, and from goreleas
 	@packaging/goreleaser-compare.sh
 
 .PHONY: e2e
-e2e: ## install the packages in booted Debian systems and live an operator's day (needs root)
+e2e: ## check the Helm chart; install the packages in booted Debian systems and live an operator's day (needs root)
 	@$(DEPS) e2e repo
+	@packaging/dev/kubernetes.sh
 	@packaging/e2e/run.sh
 
 .PHONY: bench
