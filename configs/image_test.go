@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -337,6 +338,13 @@ func TestTheManifestsRollUpInTheImage(t *testing.T) {
 	databases := map[string]lab.Generation{"cronjob.yaml": lab.Gen102, "backfill-job.yaml": lab.GenInterrupted, "guard-job.yaml": lab.GenInterrupted}
 	all := jobs(t)
 	all["guard-job.yaml"] = guardJob(t)
+	// Of Multica's own database: its password is no DSN, and comes by a variable.
+	databases["chart.yaml"] = lab.Gen272
+	chart := podOf(t, rendered(t, "default")["CronJob/multica-rollup"])
+	chart.Containers[0].Image = "multica-rollup"
+	var chartJob job
+	chartJob.Template.Spec = chart
+	all["chart.yaml"] = chartJob
 	for name, j := range all {
 		t.Run(name, func(t *testing.T) {
 			db := create(t, strings.TrimSuffix(name, ".yaml"), databases[name])
@@ -345,9 +353,22 @@ func TestTheManifestsRollUpInTheImage(t *testing.T) {
 			if c.Image != "multica-rollup" || len(c.Command) > 0 || p.SecurityContext.RunAsUser != imageUser || p.SecurityContext.FSGroup != imageUser {
 				t.Fatalf("image %q, command %q, %+v: not what packaging/image.sh builds", c.Image, c.Command, p.SecurityContext)
 			}
-			img.secret(t, p.dsnFile(), db.dsn)
+			if path := p.dsnFile(); path != "" {
+				img.secret(t, path, db.dsn)
+			}
+			u, err := url.Parse(db.dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// A password that would break a URL.
+			here := map[string]string{
+				"PGHOST": u.Hostname(), "PGPORT": u.Port(), "PGDATABASE": strings.TrimPrefix(u.Path, "/"), "PGUSER": u.User.Username(), "PGPASSWORD": "p@ss/w:rd%",
+			}
 			var env []string
 			for _, e := range c.Env {
+				if v := here[e.Name]; v != "" {
+					e.Value = v
+				}
 				env = append(env, e.Name+"="+e.Value)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -364,6 +385,9 @@ func TestTheManifestsRollUpInTheImage(t *testing.T) {
 			}
 			if bytes.Contains(out, []byte("remembered")) {
 				t.Errorf("the state directory cannot be used:\n%s", out)
+			}
+			if bytes.Contains(out, []byte("p@ss")) {
+				t.Errorf("the log has a password:\n%s", out)
 			}
 			for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
 				if name != "guard-job.yaml" && !json.Valid([]byte(line)) {
