@@ -209,16 +209,16 @@ func TestGuardOnceTheMigrationIsApplied(t *testing.T) {
 	}
 }
 
-// openFor opens a transaction that seems to have been open for so long: nobody
+// openFor opens a transaction that writes usage, and seems to have been open for so long: nobody
 // can wait for it, so pg_stat_activity is shadowed for all who connect later.
 func (u *upgrade) openFor(age string) {
 	u.t.Helper()
 	u.exec(u.db.Conn, "create schema shadow")
-	u.exec(u.db.Conn, `create view shadow.pg_stat_activity as select pid, datid, datname, usename, application_name, backend_type, backend_start, state, state_change,
+	u.exec(u.db.Conn, `create view shadow.pg_stat_activity as select pid, datid, datname, usesysid, usename, application_name, backend_xmin, backend_type, backend_start, state, state_change,
 		case when application_name = 'long' then xact_start - interval '`+age+`' else xact_start end as xact_start from pg_catalog.pg_stat_activity`)
 	u.exec(u.db.Conn, "alter database "+pgx.Identifier{u.db.Name}.Sanitize()+" set search_path = shadow, public, pg_catalog")
 	long := u.db.Connect(u.t)
-	for _, sql := range []string{"set application_name = 'long'", "begin", "insert into workspace (id, name, slug) values (gen_random_uuid(), 'w', 'w')"} {
+	for _, sql := range []string{"set application_name = 'long'", "begin", "insert into workspace (id, name, slug) values (gen_random_uuid(), 'w', 'w')", "update task_usage set model = model where false"} {
 		u.exec(long, sql)
 	}
 }

@@ -242,6 +242,15 @@ func (s *scan) estimate(ctx context.Context, from time.Time) int64 {
 	return int64(plans[0].Plan.Rows)
 }
 
+// remembered reads the agent's memory; what cannot be used of it is empty.
+func (s *scan) remembered() (ledger.Memory, error) {
+	m, err := s.store.Load()
+	if err != nil && !state.Unusable(err) {
+		return m, problem.Wrap(err, problem.Failed, "look at the state directory "+s.store.Dir(), "%v", err)
+	}
+	return m, nil
+}
+
 // excuses reads the agent's memory; it is read before the statement that it is
 // for, since what is owed is written down before the watermark passes it.
 func (s *scan) excuses() (excuses, error) {
@@ -250,9 +259,9 @@ func (s *scan) excuses() (excuses, error) {
 	if s.store == nil {
 		return e, nil
 	}
-	m, err := s.store.Load()
-	if err != nil && !state.Unusable(err) {
-		return e, problem.Wrap(err, problem.Failed, "look at the state directory "+s.store.Dir(), "%v", err)
+	m, err := s.remembered()
+	if err != nil {
+		return e, err
 	}
 	for _, d := range m.Deferred {
 		if d.Kind == ledger.Gap && s.now.Sub(d.From) > gapPatience {

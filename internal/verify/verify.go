@@ -97,9 +97,9 @@ func (v *Verifier) recognise(ctx context.Context) error {
 	if v.scan.store == nil {
 		return nil
 	}
-	m, err := v.scan.store.Load()
+	m, err := v.scan.remembered()
 	if err != nil {
-		return nil // told where it is needed
+		return err
 	}
 	var another string
 	err = v.scan.session.Do(ctx, func(conn *pgx.Conn) (err error) {

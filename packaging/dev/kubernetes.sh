@@ -17,7 +17,9 @@ trap 'rm -rf -- "$work"' EXIT
 tools=${KUBERNETES_TOOLS:-} # a directory that has both, built already
 if [ -z "$tools" ]; then
   tools=$work
-  CGO_ENABLED=0 nice go -C packaging/dev/kubernetes build -o "$work/" helm.sh/helm/v3/cmd/helm sigs.k8s.io/kubectl-validate
+  # A module each: they want different versions of Kubernetes' libraries.
+  CGO_ENABLED=0 nice go -C packaging/dev/kubernetes build -o "$work/" helm.sh/helm/v3/cmd/helm
+  CGO_ENABLED=0 nice go -C packaging/dev/validate build -o "$work/" sigs.k8s.io/kubectl-validate
 fi
 # Of nobody's configuration, and without a cluster.
 export HELM_CONFIG_HOME=$work/config HELM_CACHE_HOME=$work/cache HELM_DATA_HOME=$work/data KUBECONFIG=/dev/null

@@ -1,12 +1,9 @@
-// Helm and kubectl-validate, with which the chart and the manifests are checked, apart from what the program itself is built from.
+// Helm, with which the chart is checked, apart from what the program itself is built from.
 module github.com/multica-rollup/multica-rollup/packaging/dev/kubernetes
 
 go 1.26.0
 
-tool (
-	helm.sh/helm/v3/cmd/helm
-	sigs.k8s.io/kubectl-validate
-)
+tool helm.sh/helm/v3/cmd/helm
 
 require (
 	cel.dev/expr v0.19.1 // indirect
@@ -160,7 +157,6 @@ require (
 	oras.land/oras-go/v2 v2.6.0 // indirect
 	sigs.k8s.io/apiserver-network-proxy/konnectivity-client v0.31.2 // indirect
 	sigs.k8s.io/json v0.0.0-20241010143419-9aa6b5e7a4b3 // indirect
-	sigs.k8s.io/kubectl-validate v0.0.4 // indirect
 	sigs.k8s.io/kustomize/api v0.19.0 // indirect
 	sigs.k8s.io/kustomize/kyaml v0.19.0 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
