@@ -214,7 +214,13 @@ func TestGuardOnceTheMigrationIsApplied(t *testing.T) {
 func (u *upgrade) openFor(age string) {
 	u.t.Helper()
 	u.exec(u.db.Conn, "create schema shadow")
-	u.exec(u.db.Conn, `create view shadow.pg_stat_activity as select pid, datid, datname, usesysid, usename, application_name, backend_xmin, backend_type, backend_start, state, state_change,
+	var columns string
+	err := u.db.Conn.QueryRow(u.t.Context(), `select string_agg(quote_ident(attname), ', ' order by attnum) filter (where attname <> 'xact_start')
+		from pg_attribute where attrelid = 'pg_catalog.pg_stat_activity'::regclass and attnum > 0`).Scan(&columns)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	u.exec(u.db.Conn, "create view shadow.pg_stat_activity as select "+columns+`,
 		case when application_name = 'long' then xact_start - interval '`+age+`' else xact_start end as xact_start from pg_catalog.pg_stat_activity`)
 	u.exec(u.db.Conn, "alter database "+pgx.Identifier{u.db.Name}.Sanitize()+" set search_path = shadow, public, pg_catalog")
 	long := u.db.Connect(u.t)
