@@ -43,7 +43,7 @@ func TestWhatReadsIsToldFromWhatWrites(t *testing.T) {
 // writing are the statements of this program that prove their server by writing.
 var writing = []string{
 	"drain.sql", "drop_kept.sql", "history.sql", "history_empty.sql", // of the engines, and slice.sql by a part of it
-	"state_advance.sql", "state_error.sql", "state_rewind.sql", "enqueue.sql", "engine_spoil.sql",
+	"state_advance.sql", "state_error.sql", "state_back.sql", "state_rewind.sql", "enqueue.sql", "engine_spoil.sql",
 	"rights.sql", "settings.sql", // which return nothing
 }
 

@@ -130,8 +130,8 @@ func (p *position) firstContact(ctx context.Context, now, mark time.Time) error 
 	if err != nil || unproven == nil {
 		return err
 	}
-	p.rep.log.Warn(fmt.Sprintf("the hourly rows from %s to %s were there before this agent: nothing shows yet that they are right", instant.Stamp(unproven.From), instant.Stamp(unproven.To)),
-		journal.FirstContact.Attr(), journal.Hint("multica-rollup backfill"))
+	p.rep.warn(journal.FirstContact, fmt.Sprintf("the hourly rows from %s to %s were there before this agent: nothing shows yet that they are right", instant.Stamp(unproven.From), instant.Stamp(unproven.To)),
+		journal.Hint("multica-rollup backfill"))
 	return nil
 }
 
