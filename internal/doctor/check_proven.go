@@ -13,7 +13,7 @@ import (
 // provenCheck: every hour was reconciled with raw usage by this agent, in this life of the database.
 func provenCheck() Check {
 	return Check{ID: "proven", Title: "history is proven", Needs: []string{"memory"},
-		ExplainedBy: []string{"memory", "incarnation", "watermark-epoch", "watermark-moved", "hourly-empty", "guard", "given-up", "backfill", "drift", "engine"},
+		ExplainedBy: []string{"memory", "incarnation", "timer", "scheduler", "watermark-epoch", "watermark-moved", "hourly-empty", "guard", "given-up", "backfill", "drift", "engine"},
 		Run: func(ctx context.Context, env *Env) Finding {
 			var unproven *report.Unproven
 			err := env.read(ctx, func(tx pgx.Tx) (err error) {

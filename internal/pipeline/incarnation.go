@@ -15,7 +15,9 @@ import (
 func (p *Pipeline) ReadIncarnation(ctx context.Context, conn *pgx.Conn) (i ledger.Incarnation, err error) {
 	var names []string
 	var oids, files []uint32
-	err = pg.InTx(ctx, conn, p.Reads(), func(tx pgx.Tx) error {
+	settings := p.Reads()
+	settings.Primary = !p.Standby // a standby that a pooler leads to by now has another server's start, and is waited for
+	err = pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, query("incarnation"), tables).Scan(&i.Database, &i.Server, &names, &oids, &files)
 	})
 	if err != nil {
@@ -85,7 +87,7 @@ func (p *Pipeline) Recognise(ctx context.Context, conn *pgx.Conn, m *ledger.Memo
 // Recognised returns what the agent remembers of the life that the database is in: nothing, where what it
 // remembers is of another, and then another says why.
 func (p *Pipeline) Recognised(ctx context.Context, conn *pgx.Conn, m ledger.Memory) (is ledger.Memory, another string, err error) {
-	if m.Incarnation == nil {
+	if m.Incarnation == nil || p.Standby { // whose own start and log say nothing of its primary
 		return m, "", nil
 	}
 	found, err := p.Recognise(ctx, conn, &m)
