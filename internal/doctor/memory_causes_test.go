@@ -201,3 +201,20 @@ func TestABackfillElsewhereIsAtWork(t *testing.T) {
 	p.await("select not exists (select from pg_stat_activity where application_name = 'multica-rollup/backfill' and datname = current_database())")
 	p.only("backfill")
 }
+
+// TestWhatTheRoleMayNotReadOfTheLogIsSaid: a platform may keep it to itself; then a restart is judged by the hourly rows alone.
+func TestWhatTheRoleMayNotReadOfTheLogIsSaid(t *testing.T) {
+	p := newPatient(t, lab.Gen272)
+	p.agent()
+	p.exec("revoke execute on function pg_current_wal_flush_lsn() from public")
+	p.forget()
+	p.prove()
+	f := p.examine("incarnation").Findings[0]
+	if all := strings.Join(f.Evidence, "\n"); f.Verdict != doctor.OK || !strings.Contains(all, "may not read where the write-ahead log stands") {
+		t.Errorf("%s: %s", f.Verdict, all)
+	}
+	if m := p.memory(); m.Incarnation == nil || m.Incarnation.Flushed != 0 || m.Incarnation.System == "" {
+		t.Errorf("what may be read is not all there, or what may not: %+v", m.Incarnation)
+	}
+	p.wellNow()
+}
