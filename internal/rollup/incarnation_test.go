@@ -207,3 +207,30 @@ func TestAClockSetBackWhileTheHostWasBootedProvesNothing(t *testing.T) {
 	a.proves()
 	exact(t, db.Conn)
 }
+
+// TestTheMemoryOfAnEarlierVersionIsGoneOnWith: it does not know which life of the database it is of. What it knows is kept, and
+// nothing is called proven for it.
+func TestTheMemoryOfAnEarlierVersionIsGoneOnWith(t *testing.T) {
+	db := labtest.New(t, lab.Gen272)
+	seed(t, db.Conn, lab.Typical(67, 300))
+	a := newAgent(t, db, "set")
+	a.run()
+	w := a.walker()
+	if err := w.Store().Update(func(m *ledger.Memory) { m.Life = ledger.Life{} }); err != nil {
+		t.Fatal(err)
+	}
+	w.Close(context.Background())
+	committed := a.memory().Committed
+	w = a.walker()
+	defer w.Close(context.Background())
+	if m := a.memory(); !m.Committed.Equal(committed) || m.Incarnation == nil || m.Proven.Any() || len(m.Notices) > 0 {
+		t.Errorf("it goes on with %+v, where the last commit was %s", m, committed)
+	}
+	if err := w.Run(context.Background()); err != nil || len(w.State().Warnings) > 0 {
+		t.Errorf("%v, warnings %q", err, w.State().Warnings)
+	}
+	a.proves()
+	if m := a.memory(); !m.Proven.All() {
+		t.Errorf("after a backfill all is proven, not all but %v", m.Proven.Unproven())
+	}
+}
