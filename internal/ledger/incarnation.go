@@ -90,13 +90,13 @@ type Testimony struct {
 // HeardAfterRestart decides whether a server that was started anew goes on where the remembered one ended, by what
 // became of the witnesses: "" where it does, and otherwise why not. Only those whose commit had reached the disk when
 // memory was last saved can speak against it: a crash loses what had not. Whom others have rewritten since says nothing.
-func (m *Memory) HeardAfterRestart(now Incarnation, found []Testimony) string {
+func HeardAfterRestart(was Life, now Incarnation, found []Testimony) string {
 	asked, present, gone := 0, 0, 0
-	for i, w := range m.Witnesses {
+	for i, w := range was.Witnesses {
 		switch there := found[i]; {
 		case there.Found && there.UpdatedAt.Equal(w.UpdatedAt):
 			asked, present = asked+1, present+1
-		case m.Incarnation.Flushed == 0 || w.Until > m.Incarnation.Flushed:
+		case was.Incarnation.Flushed == 0 || w.Until > was.Incarnation.Flushed:
 		case there.Found && there.UpdatedAt.After(w.UpdatedAt):
 			asked++
 		case there.Found:
@@ -108,7 +108,7 @@ func (m *Memory) HeardAfterRestart(now Incarnation, found []Testimony) string {
 	switch {
 	case asked > 0 && present == 0 && gone > 0:
 		return "it was rolled back: none of the hourly rows that had been written is there"
-	case asked == 0 && (m.Incarnation.Flushed == 0 || now.Flushed == 0):
+	case asked == 0 && (was.Incarnation.Flushed == 0 || now.Flushed == 0):
 		return "its server was started anew, and whether it goes on where the old one ended cannot be read by our role"
 	}
 	return ""
@@ -116,39 +116,39 @@ func (m *Memory) HeardAfterRestart(now Incarnation, found []Testimony) string {
 
 // Heard adds witnesses, in the order of their commits. Where there are too many it forgets those that are closest to
 // their neighbours for their age: the last commits have many, and each earlier time has some.
-func (m *Memory) Heard(list ...Witness) {
-	m.Witnesses = append(m.Witnesses, list...)
-	for len(m.Witnesses) > mostWitnesses {
-		newest := m.Witnesses[len(m.Witnesses)-1].UpdatedAt
+func (l *Life) Heard(list ...Witness) {
+	l.Witnesses = append(l.Witnesses, list...)
+	for len(l.Witnesses) > mostWitnesses {
+		newest := l.Witnesses[len(l.Witnesses)-1].UpdatedAt
 		densest, least := 1, math.Inf(1)
-		for i := 1; i < len(m.Witnesses)-freshWitnesses; i++ {
-			before, after := m.Witnesses[i-1].UpdatedAt, m.Witnesses[i+1].UpdatedAt
+		for i := 1; i < len(l.Witnesses)-freshWitnesses; i++ {
+			before, after := l.Witnesses[i-1].UpdatedAt, l.Witnesses[i+1].UpdatedAt
 			if room := after.Sub(before).Seconds() / (newest.Sub(after).Seconds() + 1); room < least {
 				densest, least = i, room
 			}
 		}
-		m.Witnesses = slices.Delete(m.Witnesses, densest, densest+1)
+		l.Witnesses = slices.Delete(l.Witnesses, densest, densest+1)
 	}
 }
 
 // Saved notes, at the end of a command, up to where the server had written its WAL to disk, and the clock.
-func (m *Memory) Saved(flushed uint64, clock Clock) {
-	if m.Incarnation != nil {
-		m.Incarnation.Flushed = max(flushed, m.Incarnation.Flushed)
+func (l *Life) Saved(flushed uint64, clock Clock) {
+	if l.Incarnation != nil {
+		l.Incarnation.Flushed = max(flushed, l.Incarnation.Flushed)
 	}
-	m.Clock = &clock
+	l.Clock = &clock
 }
 
 // Enter has the memory be that of an incarnation that it goes on in. What was proven is withdrawn where tables were rewritten:
 // nobody knows what was written.
-func (m *Memory) Enter(now Incarnation, rewritten []string, at time.Time) {
-	if m.Incarnation != nil {
-		now.Flushed = max(now.Flushed, m.Incarnation.Flushed)
+func (l *Life) Enter(now Incarnation, rewritten []string, at time.Time) {
+	if l.Incarnation != nil {
+		now.Flushed = max(now.Flushed, l.Incarnation.Flushed)
 	}
-	m.Incarnation = &now
-	if len(rewritten) > 0 && m.Proven.Any() {
-		m.Proven = nil
-		m.Notice(at, ProofsWithdrawn, strings.Join(rewritten, ", ")+" written anew since (VACUUM FULL, CLUSTER or TRUNCATE)")
+	l.Incarnation = &now
+	if len(rewritten) > 0 && l.Proven.Any() {
+		l.Proven = nil
+		l.Notice(at, ProofsWithdrawn, strings.Join(rewritten, ", ")+" written anew since (VACUUM FULL, CLUSTER or TRUNCATE)")
 	}
 }
 
@@ -174,9 +174,9 @@ type Notice struct {
 const mostNotices = 16
 
 // Notice remembers what was noticed.
-func (m *Memory) Notice(at time.Time, kind NoticeKind, text string) {
-	m.Notices = append(m.Notices, Notice{At: at, Kind: kind, Text: text})
-	if over := len(m.Notices) - mostNotices; over > 0 {
-		m.Notices = slices.Delete(m.Notices, 0, over)
+func (l *Life) Notice(at time.Time, kind NoticeKind, text string) {
+	l.Notices = append(l.Notices, Notice{At: at, Kind: kind, Text: text})
+	if over := len(l.Notices) - mostNotices; over > 0 {
+		l.Notices = slices.Delete(l.Notices, 0, over)
 	}
 }

@@ -71,7 +71,7 @@ func TestWhatIsWithdrawnInEachEventOfADatabasesLife(t *testing.T) {
 			d := was.Differs(c.now)
 			why := d.Another
 			if why == "" && d.Restarted {
-				why = m.HeardAfterRestart(c.now, c.found)
+				why = ledger.HeardAfterRestart(m.Life, c.now, c.found)
 			}
 			got := nothing
 			if why != "" {

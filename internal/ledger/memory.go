@@ -32,9 +32,6 @@ type Life struct {
 // epoch is where a watermark that nothing is known of starts.
 var epoch = time.Unix(0, 0)
 
-// Trust takes a watermark for rolled up.
-func (m *Memory) Trust(mark time.Time) { m.Committed = mark }
-
 // NoticeMove compares the watermark with what this agent committed last: what it
 // remembers, or ours where that is later (zero where the caller knows none).
 // Where others have moved it ahead, the gap between is deferred and returned:

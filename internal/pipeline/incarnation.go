@@ -11,17 +11,17 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/pg"
 )
 
-// ReadIncarnation reads which life of the database this is. What our role may not read is left out.
-func (p *Pipeline) ReadIncarnation(ctx context.Context, conn *pgx.Conn) (i ledger.Incarnation, err error) {
+// ReadIncarnation reads which life of the database this is, and its clock. What our role may not read is left out.
+func (p *Pipeline) ReadIncarnation(ctx context.Context, conn *pgx.Conn) (i ledger.Incarnation, now time.Time, err error) {
 	var names []string
 	var oids, files []uint32
 	settings := p.Reads()
 	settings.Primary = !p.Standby // a standby that a pooler leads to by now has another server's start, and is waited for
 	err = pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, query("incarnation"), tables).Scan(&i.Database, &i.Server, &names, &oids, &files)
+		return tx.QueryRow(ctx, query("incarnation"), tables).Scan(&i.Database, &i.Server, &names, &oids, &files, &now)
 	})
 	if err != nil {
-		return i, fmt.Errorf("reading which life of the database this is: %w", err)
+		return i, now, fmt.Errorf("reading which life of the database this is: %w", err)
 	}
 	i.System, i.Tables, i.Files = p.SystemIdentifier, map[string]uint32{}, map[string]uint32{}
 	for n, name := range names {
@@ -29,20 +29,21 @@ func (p *Pipeline) ReadIncarnation(ctx context.Context, conn *pgx.Conn) (i ledge
 	}
 	wal, err := p.ReadWAL(ctx, conn)
 	i.Timeline, i.Flushed = wal.Timeline, wal.Flushed
-	return i, err
+	return i, now, err
 }
 
 // WAL is where the server's write-ahead log stands, in bytes; zero where our role may not read it, and on a standby.
 type WAL struct {
 	Timeline         string
 	Flushed, Written uint64
+	Now              time.Time // the database's clock
 }
 
 // ReadWAL reads where the write-ahead log stands, in a transaction of its own: a platform may not let every role ask.
 func (p *Pipeline) ReadWAL(ctx context.Context, conn *pgx.Conn) (w WAL, err error) {
 	var flushed, written int64
 	err = pg.InTx(ctx, conn, p.Reads(), func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, query("wal")).Scan(&w.Timeline, &flushed, &written)
+		return tx.QueryRow(ctx, query("wal")).Scan(&w.Timeline, &flushed, &written, &w.Now)
 	})
 	switch {
 	case err == nil:
@@ -57,14 +58,15 @@ func (p *Pipeline) ReadWAL(ctx context.Context, conn *pgx.Conn) (w WAL, err erro
 // Recognition is what a database is to a memory.
 type Recognition struct {
 	Now       ledger.Incarnation
-	First     bool     // nothing is remembered of any
-	Another   string   // why it is not the incarnation that is remembered; "" where it is
-	Rewritten []string // tables that were written anew
+	First     bool      // nothing is remembered of any
+	Another   string    // why it is not the incarnation that is remembered; "" where it is
+	Rewritten []string  // tables that were written anew
+	At        time.Time // by the database's clock
 }
 
 // Recognise finds out whether what is remembered was learned in the life that the database is in.
 func (p *Pipeline) Recognise(ctx context.Context, conn *pgx.Conn, m *ledger.Memory) (r Recognition, err error) {
-	if r.Now, err = p.ReadIncarnation(ctx, conn); err != nil {
+	if r.Now, r.At, err = p.ReadIncarnation(ctx, conn); err != nil {
 		return r, err
 	}
 	if m.Incarnation == nil {
@@ -80,7 +82,7 @@ func (p *Pipeline) Recognise(ctx context.Context, conn *pgx.Conn, m *ledger.Memo
 	if err != nil {
 		return r, fmt.Errorf("looking for hourly rows that had been written: %w", err)
 	}
-	r.Another = m.HeardAfterRestart(r.Now, found)
+	r.Another = ledger.HeardAfterRestart(m.Life, r.Now, found)
 	return r, nil
 }
 

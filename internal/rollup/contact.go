@@ -17,7 +17,7 @@ import (
 
 // recognise finds out whether what is remembered was learned in the life that the database is in, and begins a new
 // memory where it was not.
-func (d *database) recognise(ctx context.Context, conn *pgx.Conn, mem *memory, now time.Time) error {
+func (d *database) recognise(ctx context.Context, conn *pgx.Conn, mem *memory) error {
 	if mem.store == nil {
 		return nil
 	}
@@ -29,11 +29,12 @@ func (d *database) recognise(ctx context.Context, conn *pgx.Conn, mem *memory, n
 	if err != nil {
 		return err
 	}
-	return mem.enter(found, now)
+	return mem.enter(found)
 }
 
 // enter has the memory be that of the incarnation that was found.
-func (m *memory) enter(found pipeline.Recognition, now time.Time) error {
+func (m *memory) enter(found pipeline.Recognition) error {
+	now := found.At
 	if m.looking {
 		m.foreign = found.Another != ""
 		return nil
@@ -65,24 +66,35 @@ func (m *memory) enter(found pipeline.Recognition, now time.Time) error {
 
 // recogniseAgain is asked on a new connection in the middle of the work: should the database be in another life by then, nothing that
 // this command knows is worth anything.
-func (w *Walker) recogniseAgain(ctx context.Context, conn *pgx.Conn) error {
-	mem := w.walk.mem
-	if mem.store == nil || w.db.pipe() == nil {
+func (p *position) recogniseAgain(ctx context.Context, conn *pgx.Conn) error {
+	if p.mem.store == nil || p.db.pipe() == nil {
 		return nil
 	}
-	remembered, err := mem.load()
+	remembered, err := p.mem.load()
 	if err != nil {
 		return err
 	}
-	found, err := w.db.pipe().Recognise(ctx, conn, &remembered)
+	found, err := p.db.pipe().Recognise(ctx, conn, &remembered)
 	switch {
 	case err != nil || found.First:
 		return err
 	case found.Another != "":
-		return problem.New(problem.TryAgain, "multica-rollup "+w.opts.Command+" begins anew with what is there now",
+		return problem.New(problem.TryAgain, "multica-rollup "+p.opts.Command+" begins anew with what is there now",
 			"the database is not the one that this has begun with: %s", found.Another)
 	}
-	return mem.enter(found, w.at.horizon.Now)
+	return p.mem.enter(found)
+}
+
+// enter finds out whether what is remembered is of this life of the database, before any of it is used.
+func (p *position) enter(ctx context.Context) error {
+	mem := p.mem
+	if mem.store == nil {
+		return nil
+	}
+	if remembered, err := mem.load(); err == nil && remembered.Incarnation != nil {
+		mem.was = *remembered.Incarnation
+	}
+	return p.db.do(ctx, func(conn *pgx.Conn) error { return p.db.recognise(ctx, conn, mem) })
 }
 
 // meet notices what has happened to the database since this agent saw it last: a clock that was set back, and first
@@ -217,28 +229,31 @@ func (p *position) clock(database time.Time) (ledger.Clock, error) {
 }
 
 // leave reads what memory is saved with at the end of a command: the clocks, and where the log stands.
-func (w *Walker) leave(ctx context.Context) (note func(*ledger.Memory), err error) {
+func (p *position) leave(ctx context.Context) (note func(*ledger.Memory), err error) {
 	nothing := func(*ledger.Memory) {}
-	if !w.db.session.Connected() || w.walk.mem.store == nil || w.db.pipe() == nil {
+	if !p.db.session.Connected() || p.mem.store == nil || p.db.pipe() == nil {
 		return nothing, nil
 	}
-	row, err := w.db.state(ctx)
-	if err != nil {
-		return nothing, err
-	}
-	clock, err := w.at.clock(row.Now)
-	if err != nil {
-		return nothing, err
-	}
 	var wal pipeline.WAL
-	err = w.db.do(ctx, func(conn *pgx.Conn) (err error) {
-		wal, err = w.db.pipe().ReadWAL(ctx, conn)
+	err = p.db.do(ctx, func(conn *pgx.Conn) (err error) {
+		wal, err = p.db.pipe().ReadWAL(ctx, conn)
 		return err
 	})
 	if err != nil {
 		return nothing, err
 	}
-	heard := w.walk.mem.takeWitnesses(wal.Written)
+	if wal.Now.IsZero() { // our role may not read where the log stands
+		row, err := p.db.state(ctx)
+		if err != nil {
+			return nothing, err
+		}
+		wal.Now = row.Now
+	}
+	clock, err := p.clock(wal.Now)
+	if err != nil {
+		return nothing, err
+	}
+	heard := p.mem.takeWitnesses(wal.Written)
 	return func(m *ledger.Memory) {
 		m.Heard(heard...)
 		m.Saved(wal.Flushed, clock)

@@ -53,7 +53,7 @@ func (p *position) locate(ctx context.Context) error {
 		return p.db.explain(err)
 	}
 	if byRun {
-		err = p.mem.change(func(m *ledger.Memory) { m.Trust(mark) })
+		err = p.mem.change(func(m *ledger.Memory) { m.Committed = mark })
 	} else {
 		err = p.mem.noticeMove(time.Time{}, mark)
 	}

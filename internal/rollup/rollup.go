@@ -97,7 +97,7 @@ func New(connector *pg.Connector, opts Options) *Walker {
 		connector: connector, walk: opts.Walk, log: opts.Log,
 		session: session.New(connector, session.Options{
 			Known: opts.Known, StateDir: opts.StateDir, Reconnect: opts.Reconnect, Log: opts.Log, Lost: rep.blocked,
-			Again: func(ctx context.Context, conn *pgx.Conn) error { return w.recogniseAgain(ctx, conn) },
+			Again: func(ctx context.Context, conn *pgx.Conn) error { return w.at.recogniseAgain(ctx, conn) },
 		}),
 	}
 	mem := &memory{rep: rep, delay: opts.HorizonDelay, hold: opts.Walk.HorizonHold, looking: opts.DryRun}
@@ -147,7 +147,7 @@ func (w *Walker) Open(ctx context.Context) error {
 	}
 	w.rep.found(pipe, chosen.Name(), reason)
 	w.openStore()
-	if err := w.enter(ctx); err != nil {
+	if err := w.at.enter(ctx); err != nil {
 		return w.db.explain(err)
 	}
 	err = w.db.read(ctx, func(tx pgx.Tx) error {
@@ -159,24 +159,6 @@ func (w *Walker) Open(ctx context.Context) error {
 		return err
 	})
 	return w.db.explain(err)
-}
-
-// enter finds out whether what is remembered is of this life of the database, before any of it is used.
-func (w *Walker) enter(ctx context.Context) error {
-	mem := w.walk.mem
-	if mem.store == nil {
-		return nil
-	}
-	if remembered, err := mem.load(); err == nil && remembered.Incarnation != nil {
-		mem.was = *remembered.Incarnation
-	}
-	return w.db.do(ctx, func(conn *pgx.Conn) error {
-		row, err := w.db.state(ctx)
-		if err != nil {
-			return err
-		}
-		return w.db.recognise(ctx, conn, mem, row.Now)
-	})
 }
 
 // openStore opens what is remembered of the database.

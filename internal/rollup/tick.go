@@ -101,7 +101,7 @@ func (w *Walker) finish(ctx context.Context, err error) error {
 func (w *Walker) note(ctx context.Context) func(*ledger.Memory) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
-	note, err := w.leave(ctx)
+	note, err := w.at.leave(ctx)
 	if err != nil {
 		w.rep.log.Debug("could not note where the database stands", journal.Reason(w.db.connector.Redact(err.Error())))
 	}

@@ -21,13 +21,13 @@ func (s *Store) SetAside(now time.Time) (aside string, err error) {
 		if err := os.Rename(path, path+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("setting aside what was remembered: %w", err)
 		}
-		s.prune(path + ".until-")
+		prune(path + ".until-")
 	}
 	return s.path(".json") + suffix, nil
 }
 
 // prune removes all but the newest files of a prefix. What cannot be removed is in nobody's way.
-func (s *Store) prune(prefix string) {
+func prune(prefix string) {
 	old, err := filepath.Glob(prefix + "*")
 	if err != nil {
 		return // the directory's name is no pattern

@@ -70,7 +70,7 @@ func Open(dir string, names Names, target string) (*Store, error) {
 		return nil, fmt.Errorf("writing to the state directory %s: %w", dir, err)
 	}
 	s := &Store{dir: dir, names: names, target: target, syncDir: files.SyncDir}
-	s.sweep()
+	sweep(s.path(".json"), s.CheckpointPath())
 	if err := s.try(); err != nil {
 		return nil, err
 	}
@@ -83,9 +83,9 @@ const abandoned = time.Hour
 
 // sweep removes the temporary files of writers that were killed before they
 // could rename them. What cannot be removed is left: it is in nobody's way.
-func (s *Store) sweep() {
-	for _, final := range []string{s.path(".json"), s.CheckpointPath()} {
-		left, err := filepath.Glob(filepath.Join(s.dir, "."+filepath.Base(final)+"[0-9]*"))
+func sweep(finals ...string) {
+	for _, final := range finals {
+		left, err := filepath.Glob(filepath.Join(filepath.Dir(final), "."+filepath.Base(final)+"[0-9]*"))
 		if err != nil {
 			continue // the directory's name is no pattern
 		}

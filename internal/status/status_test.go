@@ -106,7 +106,7 @@ func (h *host) proven() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	now, err := p.ReadIncarnation(h.t.Context(), h.db.Conn)
+	now, _, err := p.ReadIncarnation(h.t.Context(), h.db.Conn)
 	if err == nil {
 		err = h.store.Update(func(m *ledger.Memory) {
 			m.Enter(now, nil, time.Now())

@@ -30,7 +30,7 @@ func TestACleanRecountOfAllHistoryProves(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			now, err := p.ReadIncarnation(t.Context(), db.Conn)
+			now, _, err := p.ReadIncarnation(t.Context(), db.Conn)
 			if err != nil {
 				t.Fatal(err)
 			}
