@@ -100,7 +100,17 @@ func (c cron) refusesSecond(t *testing.T, h *host) {
 }
 
 func (c cron) schedules(t *testing.T, h *host) {
-	h.must(t, "sudo multica-rollup pgcron install")
+	// pg_cron has had a job, and shows the role its own alone: a superuser has to look, as told.
+	hint := refuses(t, h, 77)
+	_, told, _ := strings.Cut(hint, "as a superuser, in database "+c.database+": ")
+	look, install, whole := strings.Cut(told, "; where that shows no job: ")
+	if !whole {
+		t.Fatalf("the hint tells neither how to look nor what to do then: %s", hint)
+	}
+	if jobs := c.sql(t, h, look); jobs != "" {
+		t.Fatalf("the statement of the hint shows %s", jobs)
+	}
+	h.must(t, "sudo "+install)
 	c.wantJobs(t, h, theJob)
 	id := c.sql(t, h, "SELECT jobid FROM cron.job")
 	if said := h.must(t, "sudo multica-rollup pgcron install"); !strings.HasPrefix(said, "nothing to do: ") {
