@@ -64,7 +64,7 @@ func hostCauses() []cause {
 			make: "install -D -m 0600 " + configFile + " " + instance,
 			id:   "timer", verdict: doctor.Critical, fix: "systemctl enable --now multica-rollup@eu.timer", says: "multica-rollup@eu.timer is not enabled",
 			// The instance has the default's database, which others have rolled up by then.
-			then:  &cause{id: "proven", verdict: doctor.Warning, fix: "multica-rollup --config " + instance + " backfill", says: "are not proven"},
+			then:  &cause{of: instance, id: "proven", verdict: doctor.Warning, fix: "multica-rollup --config " + instance + " backfill", says: "are not proven"},
 			prove: "for _ in $(seq 300); do ls " + stateDir + "/eu/*.json && break; sleep 0.1; done; systemctl disable --now multica-rollup@eu.timer; rm " + instance,
 		}, {
 			name: "the configuration is broken",
