@@ -18,7 +18,7 @@ starts_goroutines() {
     while read -r directory; do printf '%s/%s\n' "$module" "$(dirname "$directory")"; done
 }
 
-flags=(-count=1 -timeout 40m)
+flags=(-count=1 -timeout 80m)
 mapfile -t packages < <(uses_database)
 if [ "${RACE:-}" = 1 ]; then
   export CGO_ENABLED=1

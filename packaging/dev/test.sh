@@ -12,4 +12,4 @@ trap 'rm -rf -- "$tally"' EXIT
 go build -o "$tally/tally" ./packaging/dev/tally
 
 # A result out of the cache says nothing of this machine today.
-go test -json -count=1 -timeout 30m "$@" | "$tally/tally" -record "${TALLY_RECORD:-}"
+go test -json -count=1 -timeout 60m "$@" | "$tally/tally" -record "${TALLY_RECORD:-}"
