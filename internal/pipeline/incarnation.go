@@ -104,6 +104,9 @@ func (p *Pipeline) Recognised(ctx context.Context, conn *pgx.Conn, m ledger.Memo
 	return m, "", nil
 }
 
+// patience is how long a table that somebody has locked is waited for.
+const patience = 10 * time.Second
+
 // testimony finds out what became of the witnesses.
 func (p *Pipeline) testimony(ctx context.Context, conn *pgx.Conn, witnesses []ledger.Witness) (found []ledger.Testimony, err error) {
 	n := len(witnesses)
@@ -114,7 +117,9 @@ func (p *Pipeline) testimony(ctx context.Context, conn *pgx.Conn, witnesses []le
 		hours[i], workspaces[i], runtimes[i], agents[i] = k.Hour, k.Workspace, k.Runtime, k.Agent
 		projects[i], providers[i], models[i] = k.Project, k.Provider, k.Model
 	}
-	err = pg.InTx(ctx, conn, p.Reads(), func(tx pgx.Tx) error {
+	settings := p.Reads()
+	settings.LockTimeout = patience
+	err = pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, query("testimony"), hours, workspaces, runtimes, agents, projects, providers, models)
 		if err != nil {
 			return err

@@ -19,7 +19,8 @@ func (w *Walker) PlanBackfill(ctx context.Context, o BackfillOptions) (*Backfill
 	if err := w.beginWork(); err != nil {
 		return nil, err
 	}
-	return w.survey().plan(ctx, o)
+	plan, err := w.survey().plan(ctx, o)
+	return plan, tryAgain(err)
 }
 
 func (w *Walker) beginWork() (err error) {
@@ -58,10 +59,15 @@ func (w *Walker) Backfill(ctx context.Context, plan *BackfillPlan, o BackfillOpt
 	default:
 		w.rep.st.Outcome = report.Incomplete
 	}
+	return w.finish(ctx, tryAgain(err))
+}
+
+// tryAgain has a backfill end with a problem where others were in its way all along.
+func tryAgain(err error) error {
 	if busy, ok := errors.AsType[*BusyError](err); ok {
-		err = problem.Wrap(busy, problem.TryAgain, "multica-rollup backfill goes on from here when the other is done", "%s", busy.Error())
+		return problem.Wrap(busy, problem.TryAgain, "multica-rollup backfill goes on from here when the other is done", "%s", busy.Error())
 	}
-	return w.finish(ctx, err)
+	return err
 }
 
 // arrive goes on as the walk: what came while history was rolled up, what was

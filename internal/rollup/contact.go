@@ -2,6 +2,7 @@ package rollup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/instant"
 	"github.com/multica-rollup/multica-rollup/internal/journal"
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
+	"github.com/multica-rollup/multica-rollup/internal/pg"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
@@ -154,9 +156,19 @@ func (p *position) unproven(ctx context.Context, mark time.Time) (*ledger.Range,
 		return nil, err
 	}
 	var first, last *time.Time
-	err = p.db.read(ctx, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, statement("hourly_span")).Scan(&first, &last)
+	// Somebody's maintenance may have locked the table: that is waited for as in a slice.
+	settings := p.db.pipe().Reads()
+	settings.LockTimeout = p.opts.Walk.LockTimeout
+	err = p.wait.retry(ctx, budget{}, func() error {
+		return p.db.do(ctx, func(conn *pgx.Conn) error {
+			return pg.InTx(ctx, conn, settings, func(tx pgx.Tx) error {
+				return tx.QueryRow(ctx, statement("hourly_span")).Scan(&first, &last)
+			})
+		})
 	})
+	if _, busy := errors.AsType[*BusyError](err); busy {
+		return nil, err
+	}
 	if err != nil {
 		return nil, p.db.explain(fmt.Errorf("reading the extent of the hourly table: %w", err))
 	}

@@ -120,7 +120,7 @@ func hostCauses() []cause {
 		}, {
 			name: "the file system of the state directory is full",
 			make: "mount -t tmpfs -o size=32m,mode=0750,uid=multica-rollup,gid=multica-rollup tmpfs " + stateDir + `
-				` + startService + "; head -c 64M /dev/zero >" + stateDir + "/ballast || true\n" + startService, // which works without memory, and says so
+				multica-rollup backfill; ` + startService + "; head -c 64M /dev/zero >" + stateDir + "/ballast || true\n" + startService, // which works without memory, and says so
 			id: "state-dir", verdict: doctor.Warning, fix: "make room on the file system of " + stateDir, says: "is full",
 			mend: "rm " + stateDir + "/ballast",
 			undo: "umount " + stateDir + "; " + startService, // what was remembered before is older than the watermark
