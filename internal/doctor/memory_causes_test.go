@@ -15,6 +15,7 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/lab/lacks"
 	"github.com/multica-rollup/multica-rollup/internal/ledger"
 )
 
@@ -24,7 +25,7 @@ func memoryCauses() []cause {
 	return []cause{
 		{
 			name: "pg_restore into the same database", id: "incarnation", verdict: doctor.Warning, fix: " run", says: "was created anew",
-			make: (*patient).restore, then: []string{"proven"},
+			make: (*patient).restore, then: []string{"proven"}, needs: lacks.PgDump,
 		}, {
 			name: "a state directory that is empty again", id: "proven", verdict: doctor.Warning, fix: " backfill", says: "remembers no run",
 			make: func(p *patient) {
@@ -61,10 +62,12 @@ func memoryCauses() []cause {
 // restore dumps the database and restores it into itself, as pg_restore --clean does.
 func (p *patient) restore() {
 	p.t.Helper()
+	var bin string
+	p.get(&bin, "select setting from pg_config() where name = 'BINDIR'")
 	file := filepath.Join(p.dir, "dump")
 	for _, args := range [][]string{
-		{"pg_dump", "--format=custom", "--file=" + file, p.dsn},
-		{"pg_restore", "--clean", "--exit-on-error", "--dbname=" + p.dsn, file},
+		{filepath.Join(bin, "pg_dump"), "--format=custom", "--file=" + file, p.dsn},
+		{filepath.Join(bin, "pg_restore"), "--clean", "--exit-on-error", "--dbname=" + p.dsn, file},
 	} {
 		if out, err := exec.CommandContext(p.t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
 			p.t.Fatalf("%s: %v\n%s", args[0], err, out)

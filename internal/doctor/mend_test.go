@@ -13,6 +13,7 @@ import (
 
 	"github.com/multica-rollup/multica-rollup/internal/doctor"
 	"github.com/multica-rollup/multica-rollup/internal/lab"
+	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
 	"github.com/multica-rollup/multica-rollup/internal/units"
 )
 
@@ -32,12 +33,17 @@ type cause struct {
 	then []string
 	// standIn says that the cause is told to doctor by a stand-in instead of made.
 	standIn bool
+	// needs is a part of PostgreSQL that some builds lack; "" where there is none.
+	needs string
 }
 
 // treat produces the cause on p, demands that doctor names it alone, carries out
 // the fix that doctor gives, and demands that all is well then.
 func (c cause) treat(t *testing.T, p *patient) {
 	t.Helper()
+	if c.needs != "" {
+		labtest.Need(t, c.needs)
+	}
 	p.wellNow()
 	c.make(p)
 	f := p.only(c.id)

@@ -8,13 +8,17 @@ import (
 	"strconv"
 )
 
-// PgCron is the extension pg_cron.
-const PgCron = "pg_cron"
+// The parts: the extension pg_cron, and pg_dump with pg_restore of the server's own version.
+const (
+	PgCron = "pg_cron"
+	PgDump = "pg_dump"
+)
 
 // bare is what the builds from npm (packaging/dev/deps.sh postgres-N) come without, by major version.
-// They bring neither psql, pg_dump nor pg_basebackup: no test of ours needs those of the server's version.
+// They bring neither psql nor pg_basebackup either: no test of ours needs those of the server's version.
 func bare() map[int][]string {
-	return map[int][]string{15: {PgCron}, 16: {PgCron}, 17: {PgCron}, 18: {PgCron}}
+	missing := []string{PgCron, PgDump}
+	return map[int][]string{15: missing, 16: missing, 17: missing, 18: missing}
 }
 
 // Listed reports whether builds from npm of that major version are known to come without the part.

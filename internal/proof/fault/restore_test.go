@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/multica-rollup/multica-rollup/internal/lab/labtest"
+	"github.com/multica-rollup/multica-rollup/internal/lab/lacks"
 	"github.com/multica-rollup/multica-rollup/internal/pipeline"
 	"github.com/multica-rollup/multica-rollup/internal/report"
 	"github.com/multica-rollup/multica-rollup/internal/rollup"
@@ -111,6 +112,7 @@ func (r *restored) tool(name string, args ...string) {
 }
 
 func TestADumpRestoredIntoItsDatabaseIsNoticed(t *testing.T) {
+	labtest.Need(t, lacks.PgDump)
 	c := newCluster(t)
 	for _, into := range []string{"the same database", "a new one of its name"} {
 		t.Run(into, func(t *testing.T) {
