@@ -21,6 +21,7 @@ func standby(t *testing.T, engine string) (*agent, *labtest.DB) {
 	}
 	a := newAgent(t, db, engine)
 	a.opts.StandbyLag = 15 * time.Minute
+	a.run() // which meets the database
 	return a, db
 }
 
