@@ -57,7 +57,7 @@ func Load(ctx context.Context, dsn string, o LoadOptions) (LoadStats, error) {
 	}
 	ops, err := prepareLoad(ctx, dsn, o)
 	if err != nil {
-		return LoadStats{}, err
+		return LoadStats{}, errUnlessEnded(ctx, err)
 	}
 	l := &loader{dsn: dsn, options: o, ops: ops, done: make(map[string]int64), long: make(chan struct{}, 2)}
 	ctx, cancel := context.WithCancel(ctx)

@@ -72,12 +72,12 @@ func TestAgentsInCompanyEndExactAndKeepNobodyWaiting(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context()) // cancelled, as by SIGTERM
 			defer cancel()
-			defer time.AfterFunc(length, cancel).Stop()
 			c := &company{t: t, db: db, ctx: ctx, longest: map[string]time.Duration{}, times: map[string]int{}}
 			dirs := []string{t.TempDir(), t.TempDir()}
 			for i, dir := range dirs { // so that each has something to compare with
 				c.run(dir, engines[i], context.Background())
 			}
+			defer time.AfterFunc(length, cancel).Stop() // however long those took
 			c.running.Go(func() {
 				if _, err := lab.Load(ctx, db.DSN, lab.LoadOptions{Rate: 150, LongTransaction: 3 * time.Second}); err != nil {
 					t.Errorf("load: %v", err)
