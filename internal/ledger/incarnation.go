@@ -140,16 +140,18 @@ func (l *Life) Saved(flushed uint64, clock Clock) {
 }
 
 // Enter has the memory be that of an incarnation that it goes on in. What was proven is withdrawn where tables were rewritten:
-// nobody knows what was written.
-func (l *Life) Enter(now Incarnation, rewritten []string, at time.Time) {
+// nobody knows what was written. It returns why, "" where nothing is.
+func (l *Life) Enter(now Incarnation, rewritten []string, at time.Time) (withdrawn string) {
 	if l.Incarnation != nil {
 		now.Flushed = max(now.Flushed, l.Incarnation.Flushed)
 	}
 	l.Incarnation = &now
 	if len(rewritten) > 0 && l.Proven.Any() {
 		l.Proven = nil
-		l.Notice(at, ProofsWithdrawn, strings.Join(rewritten, ", ")+" written anew since (VACUUM FULL, CLUSTER or TRUNCATE)")
+		withdrawn = strings.Join(rewritten, ", ") + " written anew since (VACUUM FULL, CLUSTER or TRUNCATE)"
+		l.Notice(at, ProofsWithdrawn, withdrawn)
 	}
+	return withdrawn
 }
 
 // NoticeKind says what was noticed of the database.

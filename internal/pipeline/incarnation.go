@@ -57,6 +57,7 @@ func (p *Pipeline) ReadWAL(ctx context.Context, conn *pgx.Conn) (w WAL, err erro
 
 // Recognition is what a database is to a memory.
 type Recognition struct {
+	Was       ledger.Incarnation // as it is remembered; zero where nothing is
 	Now       ledger.Incarnation
 	First     bool      // nothing is remembered of any
 	Another   string    // why it is not the incarnation that is remembered; "" where it is
@@ -73,7 +74,8 @@ func (p *Pipeline) Recognise(ctx context.Context, conn *pgx.Conn, m *ledger.Memo
 		r.First = true
 		return r, nil
 	}
-	d := m.Incarnation.Differs(r.Now)
+	r.Was = *m.Incarnation
+	d := r.Was.Differs(r.Now)
 	r.Another, r.Rewritten = d.Another, d.Rewritten
 	if r.Another != "" || !d.Restarted {
 		return r, nil

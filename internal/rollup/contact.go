@@ -17,23 +17,6 @@ import (
 	"github.com/multica-rollup/multica-rollup/internal/problem"
 )
 
-// recognise finds out whether what is remembered was learned in the life that the database is in, and begins a new
-// memory where it was not.
-func (d *database) recognise(ctx context.Context, conn *pgx.Conn, mem *memory) error {
-	if mem.store == nil {
-		return nil
-	}
-	remembered, err := mem.load()
-	if err != nil {
-		return err
-	}
-	found, err := d.pipe().Recognise(ctx, conn, &remembered)
-	if err != nil {
-		return err
-	}
-	return mem.enter(found)
-}
-
 // enter has the memory be that of the incarnation that was found.
 func (m *memory) enter(found pipeline.Recognition) error {
 	now := found.At
@@ -54,11 +37,7 @@ func (m *memory) enter(found pipeline.Recognition) error {
 		if found.Another != "" {
 			r.Notice(now, ledger.AnotherIncarnation, found.Another)
 		}
-		known := len(r.Notices)
-		r.Enter(found.Now, found.Rewritten, now)
-		if len(r.Notices) > known {
-			withdrawn = r.Notices[len(r.Notices)-1].Text
-		}
+		withdrawn = r.Enter(found.Now, found.Rewritten, now)
 	})
 	if withdrawn != "" {
 		m.rep.log.Info("what was proven has to be proven again", journal.ProofsWithdrawn.Attr(), journal.Reason(withdrawn))
@@ -72,11 +51,7 @@ func (p *position) recogniseAgain(ctx context.Context, conn *pgx.Conn) error {
 	if p.mem.store == nil || p.db.pipe() == nil {
 		return nil
 	}
-	remembered, err := p.mem.load()
-	if err != nil {
-		return err
-	}
-	found, err := p.db.pipe().Recognise(ctx, conn, &remembered)
+	found, err := p.recognise(ctx, conn)
 	switch {
 	case err != nil || found.First:
 		return err
@@ -87,16 +62,29 @@ func (p *position) recogniseAgain(ctx context.Context, conn *pgx.Conn) error {
 	return p.mem.enter(found)
 }
 
-// enter finds out whether what is remembered is of this life of the database, before any of it is used.
+// enter finds out whether what is remembered is of this life of the database, before any of it is used, and begins a new
+// memory where it is not.
 func (p *position) enter(ctx context.Context) error {
-	mem := p.mem
-	if mem.store == nil {
+	if p.mem.store == nil {
 		return nil
 	}
-	if remembered, err := mem.load(); err == nil && remembered.Incarnation != nil {
-		mem.was = *remembered.Incarnation
+	return p.db.do(ctx, func(conn *pgx.Conn) error {
+		found, err := p.recognise(ctx, conn)
+		if err != nil {
+			return err
+		}
+		p.mem.was = found.Was
+		return p.mem.enter(found)
+	})
+}
+
+// recognise compares what is remembered with the life that the database is in.
+func (p *position) recognise(ctx context.Context, conn *pgx.Conn) (pipeline.Recognition, error) {
+	remembered, err := p.mem.load()
+	if err != nil {
+		return pipeline.Recognition{}, err
 	}
-	return p.db.do(ctx, func(conn *pgx.Conn) error { return p.db.recognise(ctx, conn, mem) })
+	return p.db.pipe().Recognise(ctx, conn, &remembered)
 }
 
 // meet notices what has happened to the database since this agent saw it last: a clock that was set back, and first
